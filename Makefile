@@ -1,0 +1,42 @@
+# Every target works on a fresh machine with git, make and Python >= 3.11 (with venv): it installs what it needs in $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: judge test lint types docs wheel-test check clean
+
+judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplexers, and print both reports
+	$(BIN)/hsproj-verify check hsproj:soft_binary_argmax --vjp hsproj:vjp --report hsproj-report.json
+	$(BIN)/hsproj-verify check hsproj_verify.peers.simplexers:target --report simplexers-report.json; test $$? -le 1
+
+test: $(VENV)/.test ## run the tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.dev ## style, formatting, and that the judge does not import what it judges
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## strict types
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev ## figures, then the site, warnings fatal; its examples run in `make test`
+	mkdir -p docs/_generated
+	$(BIN)/python docs/examples/digits.py --figure docs/_generated/digits.png
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone in a clean environment, run the tests against it
+	rm -rf dist build/wheel-venv
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv build/wheel-venv
+	build/wheel-venv/bin/python -m pip install -q "$$(ls dist/*.whl)[test]"
+	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest -n auto tests
+
+check: lint types test docs wheel-test ## everything
+
+$(VENV)/.judge $(VENV)/.test $(VENV)/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e ".[$(patsubst .%,%,$(notdir $@))]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist docs/_build docs/_generated

@@ -1,0 +1,27 @@
+"""hsproj: projection onto the hypersimplex {p in [0,1]^n : sum p = k}, its derivatives and its loss."""
+
+from hsproj._losses import hypersimplex_loss, hypersimplex_loss_and_grad
+from hsproj._projection import (
+    Projection,
+    binary_argmax,
+    jacobian,
+    jvp,
+    project,
+    soft_binary_argmax,
+    solve,
+    vjp,
+)
+
+__all__ = [
+    "Projection",
+    "binary_argmax",
+    "hypersimplex_loss",
+    "hypersimplex_loss_and_grad",
+    "jacobian",
+    "jvp",
+    "project",
+    "soft_binary_argmax",
+    "solve",
+    "vjp",
+]
+__version__ = "0.1.0"

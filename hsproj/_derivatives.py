@@ -1,0 +1,74 @@
+"""Derivatives of the projection from its masks: canonical rows in and out, no second solve, no n x n matrix.
+
+dp/dx = (1/tau) (diag(f) - f f^T / m) with f the indicator of the free set and m its size. It is symmetric, so one
+`tangent` serves as jvp and vjp.
+"""
+
+import math
+
+import numpy as np
+
+from hsproj._inputs import Array
+
+
+def tangent(v: Array, free: Array, temperature: Array, answered: Array) -> Array:
+    """The Jacobian times v, a row each; NaN in rows without an answer."""
+    from hsproj._kernels import _sweeps
+
+    out = np.empty_like(v)
+    _sweeps.tangent_rows(v, free, temperature, out)
+    out[~answered] = np.nan
+    return out
+
+
+def dense(free: Array, temperature: Array, answered: Array) -> Array:
+    """(m, n, n) float64 Jacobians."""
+    f = free.astype(np.float64)
+    share = f / np.maximum(f.sum(axis=-1, keepdims=True), 1.0)
+    jacobian: Array = (np.eye(f.shape[-1]) * f[:, None, :] - f[:, :, None] * share[:, None, :]) / temperature[
+        :, None, None
+    ]
+    jacobian[~answered] = np.nan
+    return jacobian
+
+
+def one_sided(v: Array, free: Array, lower: Array, upper: Array, temperature: float) -> Array:
+    """The directional derivative of one row along v: the projection of v / tau onto the critical cone.
+
+    d = (v - mu) / tau on the free entries, its positive part at lower kinks, its negative part at upper kinks, 0
+    elsewhere, with mu the mean of the entries that move. A lower kink joins them when its v is above mu, an upper kink
+    when its v is below. The extreme one joins first, and then no later change of mu can make it leave, so the search
+    ends after at most one step a kink.
+    """
+    # A power of two keeps the sums of huge entries from overflowing and changes no bit of the others.
+    exponent = int(np.frexp(np.abs(v).max(initial=0.0, where=np.isfinite(v)))[1])
+    w = np.ldexp(v.astype(np.float64), -exponent)
+    rising = np.sort(w[lower])[::-1].tolist()
+    falling = np.sort(w[upper]).tolist()
+    moving = w[free].tolist()
+    total = sum(moving)
+    i = j = 0
+    while True:
+        mu = total / len(moving) if moving else None
+        if i < len(rising) and (mu is None or rising[i] > mu):
+            joins = rising[i]
+            i += 1
+        elif j < len(falling) and (mu is None or falling[j] < mu):
+            joins = falling[j]
+            j += 1
+        else:
+            break
+        moving.append(joins)
+        total += joins
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite entries of v: inf and NaN are the answer
+        d: Array = w - (_mean(moving) if moving else 0.0)
+    d[lower] = np.maximum(d[lower], 0.0)
+    d[upper] = np.minimum(d[upper], 0.0)
+    d[~(free | lower | upper)] = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope: Array = np.ldexp(d / temperature, exponent)
+        return slope.astype(v.dtype)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values)

@@ -1,0 +1,92 @@
+"""Rows that floats can't decide, in integers: scores, a total and a temperature in, the same record as the kernels' out.
+
+x, k and tau are floats, hence rationals with a power of two below the bar, hence so is theta: sort the breakpoints, walk
+down from the highest to the linear piece that holds the root, solve it. O(n log n) integer operations; it always ends.
+"""
+
+from bisect import bisect_left, bisect_right
+from fractions import Fraction
+
+import numpy as np
+
+from hsproj._inputs import Array
+
+
+def suitable_exponent(finite: Array, tau: float) -> int:
+    """The power of two that brings a row's scores and temperature into the range where the kernels' arithmetic is exact."""
+    from hsproj._kernels._solve import LARGEST, SMALLEST
+
+    if tau < SMALLEST:
+        return -400 - int(np.frexp(tau)[1])
+    return -200 if max(tau, np.abs(finite).max()) > LARGEST else 0
+
+
+def solve_row(row: Array, k: float, tau: float) -> Array:
+    """The record of a row with at least one finite score and 0 < k - (number of +inf) < (number of finite scores)."""
+    from hsproj._kernels import _solve
+
+    scores = np.sort(row[np.isfinite(row)]).tolist()
+    rest = Fraction(k) - int(np.count_nonzero(row == np.inf))
+    unit = max(value.as_integer_ratio()[1] for value in (*scores, tau))
+    x = [_in_units(score, unit) for score in scores]
+    step = _in_units(tau, unit)
+
+    theta = _root(x, step, rest)
+    zeros = bisect_right(x, theta)
+    unsaturated = bisect_left(x, theta + step)
+    free = x[zeros:unsaturated]
+    # Slack of each neighbouring breakpoint over the 1-norm of its facet's normal, e_i - 1_F / m (or e_i - e_j).
+    slacks = []
+    if free:
+        slacks += [(theta - x[zeros - 1]) / 2] if zeros else []
+        slacks += [(x[unsaturated] - step - theta) / 2] if unsaturated < len(x) else []
+        if len(free) > 1:
+            inner = min(free[0] - theta, theta + step - free[-1])
+            slacks.append(inner * len(free) / (2 * (len(free) - 1)))
+        pivot = zeros
+    else:
+        theta = Fraction(x[zeros - 1] + x[unsaturated] - step, 2)
+        slacks.append(theta - x[zeros - 1])
+        pivot = zeros - 1
+
+    # On a vertex delta serves the reported threshold alone, and is no longer small: it goes unscaled.
+    exponent = suitable_exponent(np.zeros(1), tau) if free else 0
+    delta = (theta - x[pivot]) / unit * Fraction(2) ** exponent
+    record = np.full(_solve.COLUMNS, np.nan)
+    record[_solve.PIVOT] = scores[pivot]
+    record[_solve.DELTA_HIGH] = float(delta)
+    record[_solve.DELTA_LOW] = float(delta - Fraction(float(delta)))
+    record[_solve.SCALE] = 2.0**exponent
+    record[_solve.SUPPORT_FROM] = scores[zeros] if zeros < len(x) else np.inf
+    record[_solve.SATURATED_FROM] = scores[unsaturated] if unsaturated < len(x) else np.inf
+    if zeros and x[zeros - 1] == theta:
+        record[_solve.LOWER_KINK] = scores[zeros - 1]
+    if unsaturated < len(x) and x[unsaturated] == theta + step:
+        record[_solve.UPPER_KINK] = scores[unsaturated]
+    record[_solve.MARGIN] = float(min(slacks) / unit) if slacks else np.inf
+    return record
+
+
+def _in_units(value: float, unit: int) -> int:
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * (unit // denominator)
+
+
+def _root(x: list[int], step: int, rest: Fraction) -> Fraction:
+    """The highest theta with sum_i clip((x_i - theta) / step, 0, 1) = rest, for ascending integers x."""
+    zeros = unsaturated = len(x)  # entries x[:zeros] are 0, x[zeros:unsaturated] free, the others 1
+    free_sum = 0
+    while True:
+        # The next breakpoint below: an entry leaves 0, or one reaches 1.
+        enters = zeros > 0 and (zeros == unsaturated or x[zeros - 1] >= x[unsaturated - 1] - step)
+        breakpoint = x[zeros - 1] if enters else x[unsaturated - 1] - step
+        free = unsaturated - zeros
+        target = step * (rest - (len(x) - unsaturated))
+        if free_sum - free * breakpoint >= target:
+            return (free_sum - target) / free
+        if enters:
+            zeros -= 1
+            free_sum += x[zeros]
+        else:
+            unsaturated -= 1
+            free_sum -= x[unsaturated]

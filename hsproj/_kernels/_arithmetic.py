@@ -1,0 +1,70 @@
+"""Error-free transformations: floats in, a rounded result and its exact error out.
+
+`two_sum` (Knuth) and `two_product` (Dekker, Veltkamp) are exact while nothing overflows and no product's error term
+underflows; `docs/numerics.md`, section "Safe range", says why the kernels stay there. Never compile these with
+fast-math: a compiler that may reassociate deletes the error terms.
+"""
+
+from hsproj._kernels._jit import jit
+
+_SPLITTER = 134217729.0  # 2^27 + 1 splits a 53-bit significand in two halves of at most 26 bits
+
+
+@jit()
+def two_sum(a, b):
+    """(s, e) with s = fl(a + b) and s + e = a + b exactly."""
+    s = a + b
+    b_part = s - a
+    return s, (a - (s - b_part)) + (b - b_part)
+
+
+@jit()
+def split(a):
+    """(high, low) halves of `a`, each of at most 26 significant bits."""
+    c = _SPLITTER * a
+    high = c - (c - a)
+    return high, a - high
+
+
+@jit()
+def two_product(a, b):
+    """(p, e) with p = fl(a * b) and p + e = a * b exactly."""
+    p = a * b
+    a_high, a_low = split(a)
+    b_high, b_low = split(b)
+    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+@jit()
+def exact_sum(terms, count):
+    """(high, low) of the exact sum of `terms[:count]`; overwrites `terms`.
+
+    Shewchuk's growing expansion: afterwards the terms are the exact sum as nonoverlapping parts, so the largest nonzero
+    part carries its sign, and the sum is zero if and only if every part is zero.
+    """
+    for i in range(1, count):
+        carry = terms[i]
+        for j in range(i):
+            carry, terms[j] = two_sum(carry, terms[j])
+        terms[i] = carry
+    high = 0.0
+    low = 0.0
+    for i in range(count - 1, -1, -1):
+        high, error = two_sum(high, terms[i])
+        low += error
+    return two_sum(high, low)
+
+
+@jit()
+def divide(high, low, divisor):
+    """(q, r) with q + r = (high + low) / divisor to about 2^-104, relative."""
+    q = high / divisor
+    p, e = two_product(q, divisor)
+    r = (((high - p) - e) + low) / divisor
+    return two_sum(q, r)
+
+
+@jit()
+def exceeds(high, low, other_high, other_low):
+    """Whether high + low > other_high + other_low, both normalised pairs (|low| <= ulp(high) / 2)."""
+    return high > other_high or (high == other_high and low > other_low)

@@ -1,0 +1,318 @@
+"""Thresholds: (m, n) scores, (m,) totals and (m,) temperatures in, one certified record a row out.
+
+Each row goes through two stages. `_approach` finds theta to working precision: Newton steps on the piecewise-linear
+equation sum_i clip(x_i - theta, 0, tau) = k tau, safeguarded by breakpoints drawn from the bracket. `_certify` then
+solves the linear piece with exact differences and a sum whose rounding error is *measured*, and accepts an answer only
+when the four scores next to the breakpoints are proved to lie on their sides. What it can't prove it leaves UNDECIDED.
+docs/numerics.md says why both stages end and why an accepted row is right.
+"""
+
+import numpy as np
+
+from hsproj._kernels._arithmetic import divide, exact_sum, exceeds, two_product, two_sum
+from hsproj._kernels._jit import jit
+
+# Status of a row. EMPTY: NaN among the scores, or infinities that leave no answer.
+CERTIFIED, UNDECIDED, EMPTY = 0, 1, 2
+
+# Columns of the record of a row; `hsproj._threshold.Threshold` says what each one means.
+PIVOT, DELTA_HIGH, DELTA_LOW, SCALE, SUPPORT_FROM, SATURATED_FROM, LOWER_KINK, UPPER_KINK, MARGIN = range(9)
+COLUMNS = 9
+
+# Between these, no sum of 2^40 scores overflows and no error term of a product underflows.
+LARGEST, SMALLEST = 2.0**900, 2.0**-450
+
+# Newton alone settles ordinary rows in 4 to 8 evaluations; later steps alternate with breakpoints drawn from the bracket.
+FREE_STEPS, MAX_EVALUATIONS, MAX_PROOFS = 8, 200, 24
+
+# A gap this many times its own error bound is both proved and good to 2^-50, relative, as a margin.
+_RESOLVED = 2.0**50
+_HIGHEST_FINITE = np.finfo(np.float64).max
+
+
+@jit(fastmath={"reassoc", "nsz"})
+def _evaluate(x, theta, tau):
+    """(sum_i clip(x_i - theta, 0, tau), number above theta, number at or above theta + tau)."""
+    total = 0.0
+    above = 0
+    saturated = 0
+    for i in range(x.size):
+        u = np.float64(x[i]) - theta
+        total += min(max(u, 0.0), tau)
+        above += u > 0.0
+        saturated += u >= tau
+    return total, above, saturated
+
+
+@jit()
+def _survey(x):
+    """(lowest and highest finite score, their sum, number of +inf, of -inf, whether any is NaN)."""
+    low = np.inf
+    high = -np.inf
+    total = 0.0
+    up = 0
+    down = 0
+    for i in range(x.size):
+        u = np.float64(x[i])
+        if u - u == 0.0:
+            low = min(low, u)
+            high = max(high, u)
+            total += u
+        elif u > 0.0:
+            up += 1
+        elif u < 0.0:
+            down += 1
+        else:
+            return low, high, total, up, down, True
+    return low, high, total, up, down, False
+
+
+@jit()
+def _draw_breakpoint(x, tau, low, high, draw):
+    """A breakpoint (x_i or x_i - tau) strictly between `low` and `high`, the `draw`-th modulo their number; NaN if none."""
+    count = 0
+    for i in range(x.size):
+        u = np.float64(x[i])
+        count += (low < u) & (u < high)
+        count += (low < u - tau) & (u - tau < high)
+    if count == 0:
+        return np.nan
+    left = draw % count
+    for i in range(x.size):
+        for b in (np.float64(x[i]), np.float64(x[i]) - tau):
+            if low < b and b < high:
+                if left == 0:
+                    return b
+                left -= 1
+    return np.nan
+
+
+@jit()
+def _solve_piece(x, k, tau, low, high):
+    """Root where no breakpoint lies strictly between `low` and `high`; at an end if the piece is flat and not at k."""
+    middle = 0.5 * low + 0.5 * high
+    total, above, saturated = _evaluate(x, middle, tau)
+    residual = total - k * tau
+    if above > saturated:
+        return min(max(middle + residual / (above - saturated), low), high)
+    return high if residual > 0.0 else (low if residual < 0.0 else middle)
+
+
+@jit()
+def _approach(x, k, tau, low, high, start):
+    """Theta to working precision, from anywhere in [low, high]."""
+    theta = min(max(start, low), high)
+    draw = 1
+    above_before = -1
+    saturated_before = -1
+    for step in range(MAX_EVALUATIONS):
+        total, above, saturated = _evaluate(x, theta, tau)
+        residual = total - k * tau
+        free = above - saturated
+        if residual > 0.0:
+            low = theta
+        elif residual < 0.0:
+            high = theta
+        else:
+            return theta
+        newton = theta + residual / free if free > 0 else np.nan
+        if above == above_before and saturated == saturated_before and free > 0:
+            return newton  # theta solved this very piece already: what is left is rounding
+        if low < newton < high and (step < FREE_STEPS or step % 2 == 1):
+            theta = newton
+            above_before = above
+            saturated_before = saturated
+        else:
+            # A draw leaves at most 3/4 of the breakpoints in the bracket on average: this is what ends the search.
+            draw = (draw * 1103515245 + 12345) % 2147483648
+            breakpoint = _draw_breakpoint(x, tau, low, high, draw >> 8)
+            if np.isnan(breakpoint):
+                return _solve_piece(x, k, tau, low, high)
+            theta = breakpoint
+            above_before = -1
+    return theta
+
+
+@jit()
+def _gap(piece, count, score, pivot, shift, terms):
+    """(high, low) of count * (theta - (score - shift)), exact but for the measured error of the piece's numerator.
+
+    The free piece gives count * (theta - pivot) = numerator - tau * rest; `piece` holds those four parts.
+    """
+    d, e = two_sum(score, -pivot)
+    terms[0], terms[1] = two_product(-count, d)
+    terms[2], terms[3] = two_product(-count, e)
+    terms[4], terms[5] = two_product(count, shift)
+    terms[6] = piece[0]
+    terms[7] = piece[1]
+    terms[8] = piece[2]
+    terms[9] = piece[3]
+    return exact_sum(terms, 10)
+
+
+@jit()
+def _sweep(x, tau, pivot, low, low_rest, piece):
+    """Classify by theta = pivot + (low, low_rest) and sum the free differences x_i - pivot.
+
+    Returns (free, saturated, highest zero, lowest free, highest free, lowest saturated, bound on the sum's error) and
+    leaves the sum in piece[:2]. The bound is 0 exactly when the sum is exact.
+    """
+    high, rest = two_sum(low, tau)
+    high, high_rest = two_sum(high, rest + low_rest)
+    free = 0
+    saturated = 0
+    zero_max = -np.inf
+    free_min = np.inf
+    free_max = -np.inf
+    saturated_min = np.inf
+    total = 0.0
+    total_rest = 0.0
+    lost = 0.0
+    for i in range(x.size):
+        u = np.float64(x[i])
+        d, e = two_sum(u, -pivot)
+        if not exceeds(d, e, low, low_rest):
+            zero_max = max(zero_max, u)
+        elif exceeds(high, high_rest, d, e):
+            free += 1
+            free_min = min(free_min, u)
+            free_max = max(free_max, u)
+            total, error = two_sum(total, d)
+            total_rest, error = two_sum(total_rest, error)
+            lost += abs(error)
+            total_rest, error = two_sum(total_rest, e)
+            lost += abs(error)
+        else:
+            saturated += 1
+            saturated_min = min(saturated_min, u)
+    piece[0] = total
+    piece[1] = total_rest
+    return free, saturated, zero_max, free_min, free_max, saturated_min, 2.0 * lost
+
+
+@jit()
+def _unproved(gap, error):
+    """Whether the sign (and the leading 50 bits) of `gap` could still be changed by `error`."""
+    return error > 0.0 and abs(gap) <= _RESOLVED * error
+
+
+@jit()
+def _certify(x, k, tau, pivot, record):
+    """Solve and prove the row from the approximation `pivot`; fills `record` and returns a status."""
+    piece = np.empty(4)
+    terms = np.empty(10)
+    low, low_rest = 0.0, 0.0  # theta - pivot, and where it can still lie
+    bottom, bottom_rest = -np.inf, 0.0
+    top, top_rest = np.inf, 0.0
+    for _ in range(MAX_PROOFS):
+        free, saturated, zero_max, free_min, free_max, saturated_min, error = _sweep(
+            x, tau, pivot, low, low_rest, piece
+        )
+        rest = k - saturated  # exact whenever 0 <= rest: it is a multiple of ulp(k) no larger than k
+        if free == 0:
+            if rest == 0.0:
+                # A vertex, if every theta in [zero_max, saturated_min - tau] serves: twice its half-width is the slack.
+                d, e = two_sum(saturated_min, -zero_max)
+                terms[0] = d
+                terms[1] = e
+                terms[2] = -tau
+                slack, slack_rest = exact_sum(terms, 3)
+                if slack < 0.0:
+                    return UNDECIDED  # theta + tau was rounded across a score
+                record[PIVOT] = zero_max
+                record[DELTA_HIGH] = 0.5 * slack
+                record[DELTA_LOW] = 0.5 * slack_rest
+                record[SUPPORT_FROM] = saturated_min
+                record[SATURATED_FROM] = saturated_min
+                record[LOWER_KINK] = zero_max if slack == 0.0 else np.nan
+                record[UPPER_KINK] = saturated_min if slack == 0.0 else np.nan
+                record[MARGIN] = 0.5 * slack
+                return CERTIFIED
+            # No slope here: step over the nearest breakpoint, as far as one free entry would have to go.
+            root_is_above = rest < 0.0
+            score, move = (saturated_min, rest + 1.0) if root_is_above else (zero_max, rest)
+            d, e = two_sum(score, -pivot)
+            step, step_rest = two_sum(d, -tau * move)
+            step, step_rest = two_sum(step, step_rest + e)
+        else:
+            piece[2], piece[3] = two_product(-tau, rest)
+            count = np.float64(free)
+            below = _gap(piece, count, zero_max, pivot, 0.0, terms)[0] if zero_max > -np.inf else np.inf
+            first, first_rest = _gap(piece, count, free_min, pivot, 0.0, terms)
+            last = _gap(piece, count, free_max, pivot, tau, terms)[0]
+            over = _gap(piece, count, saturated_min, pivot, tau, terms)[0] if saturated_min < np.inf else -np.inf
+            if below >= 0.0 and first < 0.0 and last > 0.0 and over <= 0.0 and rest >= 0.0:
+                if (
+                    _unproved(below, error)
+                    or _unproved(first, error)
+                    or _unproved(last, error)
+                    or _unproved(over, error)
+                ):
+                    return UNDECIDED
+                # theta relative to a free score: nothing here exceeds tau, whatever the offset of the scores.
+                record[PIVOT] = free_min
+                record[DELTA_HIGH], record[DELTA_LOW] = divide(first, first_rest, count)
+                record[SUPPORT_FROM] = free_min
+                record[SATURATED_FROM] = saturated_min
+                record[LOWER_KINK] = zero_max if below == 0.0 else np.nan
+                record[UPPER_KINK] = saturated_min if over == 0.0 else np.nan
+                # Distance to each facet: its slack over the 1-norm of its normal, e_i - 1_F / m.
+                margin = min(below, -over) / (2.0 * count)
+                if free > 1:
+                    margin = min(margin, min(-first, last) / (2.0 * (count - 1.0)))
+                record[MARGIN] = abs(margin)
+                return CERTIFIED
+            d, e = two_sum(free_min, -pivot)
+            step, step_rest = divide(first, first_rest, count)
+            step, move = two_sum(step, d)
+            step, step_rest = two_sum(step, step_rest + move + e)
+            root_is_above = exceeds(step, step_rest, low, low_rest)
+        if root_is_above:
+            bottom, bottom_rest = low, low_rest
+        else:
+            top, top_rest = low, low_rest
+        if not (exceeds(step, step_rest, bottom, bottom_rest) and exceeds(top, top_rest, step, step_rest)):
+            step, step_rest = two_sum(0.5 * bottom, 0.5 * top)
+            step, step_rest = two_sum(step, step_rest + (0.5 * bottom_rest + 0.5 * top_rest))
+            if not np.isfinite(step):
+                return UNDECIDED
+        low, low_rest = step, step_rest
+    return UNDECIDED
+
+
+@jit()
+def _solve_row(x, k, tau, record):
+    """One row: scores, total, temperature; fills `record` and returns a status."""
+    record[:] = np.nan
+    record[SCALE] = 1.0
+    lowest, highest, total, up, down, has_nan = _survey(x)
+    finite = x.size - up - down
+    if has_nan or k < up or k > x.size - down:
+        return EMPTY
+    if k == up or k == up + finite:
+        # All finite scores at 0, or all at 1: every theta of a half-line serves, and no finite score is near a kink.
+        everything = k == up + finite and finite > 0
+        record[PIVOT] = 0.0 if finite == 0 else (-np.inf if everything else np.inf)
+        record[DELTA_HIGH] = 0.0
+        record[DELTA_LOW] = 0.0
+        record[SUPPORT_FROM] = -_HIGHEST_FINITE if everything else np.inf
+        record[SATURATED_FROM] = record[SUPPORT_FROM]
+        record[MARGIN] = np.inf
+        return CERTIFIED
+    if not (SMALLEST <= tau <= LARGEST and lowest >= -LARGEST and highest <= LARGEST):
+        return UNDECIDED
+    rest = k - up
+    if rest < SMALLEST:
+        return UNDECIDED
+    start = (total - rest * tau) / finite
+    # theta is in [lowest - tau, highest]; open the interval, so that its ends can be drawn too.
+    low, high = np.nextafter(lowest - tau, -np.inf), np.nextafter(highest, np.inf)
+    theta = _approach(x, k, tau, low, high, start)
+    return _certify(x, k, tau, theta, record)
+
+
+@jit()
+def solve_rows(rows, k, temperature, records, status):
+    """Fill records (m, COLUMNS) and status (m,) for rows (m, n), k (m,) and temperature (m,)."""
+    for r in range(rows.shape[0]):
+        status[r] = _solve_row(rows[r], k[r], temperature[r], records[r])

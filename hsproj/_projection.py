@@ -1,0 +1,508 @@
+"""The operator: what users call, from arrays to arrays.
+
+p = argmin over {p in [0,1]^n, sum p = k} of ||p - x/tau||^2 / 2, that is p_i = clip((x_i - theta) / tau, 0, 1).
+docs/theory.md derives it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hsproj import _derivatives
+from hsproj._errors import refuse
+from hsproj._inputs import Array, Layout, NanPolicy, Problem, like_scores, read_problem, where_false
+from hsproj._threshold import Threshold, threshold
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+
+def project(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate") -> Array:
+    """Euclidean projection onto the hypersimplex {p in [0,1]^n : sum p = k}.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., n, ...), real
+        Scores. Integers and booleans are promoted to float64; float16 is computed wider and cast back. ``-inf`` masks an
+        entry (p = 0), ``+inf`` forces it (p = 1).
+    k : float or array_like, broadcastable to the shape of `x` without `axis`
+        Total of each row, 0 <= k <= n; need not be an integer.
+    axis : int
+        The axis along which each row lies.
+    nan_policy : {"propagate", "raise"}
+        What becomes of a row that holds NaN, or whose infinities leave no answer (more than k of ``+inf``, or fewer than
+        k scores that are not ``-inf``): NaN throughout, or ValueError naming the first such row.
+
+    Returns
+    -------
+    ndarray, shape and floating dtype of `x`
+        The projection of each row. Other rows of the batch are untouched by a bad one.
+
+    Raises
+    ------
+    TypeError
+        If `x` or `k` do not hold real numbers, or `axis` is no integer.
+    ValueError
+        If k is outside [0, n] or NaN, shapes do not broadcast, or `x` has no such axis.
+
+    See Also
+    --------
+    soft_binary_argmax : the same with a temperature.
+    solve : the same with threshold, masks, margin and derivatives.
+
+    Notes
+    -----
+    O(n) expected time and O(n) memory a row. Each entry is within 8 eps (1 + p) of the exact answer, eps that of the dtype,
+    whatever the offset and scale of the scores; no entry is -0.0. Equal scores get equal p, and p is ordered as x.
+
+    References
+    ----------
+    .. [1] Gomez, Wang, Tang, "Differentiable Zero-One Loss via Hypersimplex Projections", PAKDD 2026, arXiv 2602.23336.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> hsproj.project([3.0, 1.0, 1.0, 0.0], 2)
+    array([1. , 0.5, 0.5, 0. ])
+    >>> hsproj.project([[0.2, 0.5, 0.1], [9.0, 9.0, 9.0]], [1, 1.5])
+    array([[0.26666667, 0.56666667, 0.16666667],
+           [0.5       , 0.5       , 0.5       ]])
+    """
+    return soft_binary_argmax(x, k, axis=axis, nan_policy=nan_policy)
+
+
+def soft_binary_argmax(
+    x: ArrayLike,
+    k: ArrayLike,
+    /,
+    *,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    nan_policy: NanPolicy = "propagate",
+) -> Array:
+    """Soft-Binary-Argmax@k: the projection of x / temperature onto the hypersimplex.
+
+    Parameters
+    ----------
+    x, k, axis, nan_policy
+        See `project`.
+    temperature : float or array_like, broadcastable to the shape of `x` without `axis`
+        Positive and finite, in the units of `x`. Towards 0 the answer tends to `binary_argmax`, except that scores tied at
+        the k-th place go on sharing.
+
+    Returns
+    -------
+    ndarray, shape and floating dtype of `x`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `project`, and if a temperature is not positive and finite.
+
+    Notes
+    -----
+    x / temperature is never formed, so a small temperature overflows nothing. The promises of `project` hold.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> hsproj.soft_binary_argmax([3.0, 1.0, 1.0, 0.0], 2, temperature=4.0)
+    array([0.9375, 0.4375, 0.4375, 0.1875])
+    >>> hsproj.soft_binary_argmax([3.0, 1.0, 1.0, 0.0], 1, temperature=0.5)
+    array([1., 0., 0., 0.])
+    """
+    problem = read_problem(x, k, temperature, axis, nan_policy)
+    return problem.layout.restore(project_rows(problem, answer_rows(problem)))
+
+
+def binary_argmax(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate") -> Array:
+    """The hard limit: exactly k ones, at the k largest scores of each row, ties to the lowest index.
+
+    Parameters
+    ----------
+    x, axis, nan_policy
+        See `project`. A row with fewer than k scores that are not ``-inf`` has no answer.
+    k : int or array_like of integers, broadcastable to the shape of `x` without `axis`
+        Number of ones in each row, 0 <= k <= n. Floats that are integers are welcome.
+
+    Returns
+    -------
+    ndarray of zeros and ones, shape and floating dtype of `x`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `project`, and if a k is not an integer.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> hsproj.binary_argmax([1.0, 7.0, 7.0, 7.0], 2)
+    array([0., 1., 1., 0.])
+    """
+    from hsproj._kernels import _sweeps
+
+    problem = read_problem(x, k, 1.0, axis, nan_policy)
+    whole = problem.k == np.floor(problem.k)
+    if not whole.all():
+        row, _ = where_false(whole, problem.layout)
+        raise refuse(ValueError, "k", "be an integer", f"k={float(problem.k[row])!r}", str(problem.layout))
+    out = np.empty_like(problem.rows)
+    _sweeps.top_rows(problem.rows, problem.k.astype(np.int64), out)
+    _check_answers(
+        np.logical_and.reduce(np.isfinite(out), axis=-1),
+        problem,
+        "hold no NaN and at least k scores that are not -inf in each row",
+    )
+    return problem.layout.restore(out)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Projection:
+    """Everything about one solution; made by `solve`.
+
+    Arrays are read-only. Those of one value a row have the shape of `x` without `axis`. A row without an answer (see
+    `nan_policy`) has NaN for numbers and False for flags.
+
+    Attributes
+    ----------
+    p : ndarray, shape and floating dtype of `x`
+        The projection.
+    threshold : ndarray
+        theta, in units of `x`: for finite scores p_i > 0 iff x_i > theta, and p_i = 1 iff x_i >= theta + temperature. Where
+        no entry is free, an interval of thetas serves and this is its midpoint: -inf or +inf where that interval is a
+        half-line (k = n or k = 0), 0 where it is the whole line. Here it is rounded to a float, which those comparisons
+        may not survive; the masks are exact.
+    free, saturated : ndarray of bool, shape of `x`
+        {0 < p < 1} and {p = 1}, of the exact answer, whatever its rounding.
+    margin : ndarray
+        Distance in the max norm, in units of `x`, from the row to the nearest kink; inf if there is none to meet. Within
+        it the projection is affine.
+    is_differentiable : ndarray of bool
+        Whether the row is not at a kink; decided exactly, even where `margin` is too small for a float.
+    k, temperature : ndarray
+        The row's total and temperature, as float64.
+    """
+
+    p: Array
+    threshold: Array
+    free: Array
+    saturated: Array
+    margin: Array
+    is_differentiable: Array
+    k: Array
+    temperature: Array
+    _layout: Layout
+    _kinks: tuple[Array, Array] | None
+    _answered: Array
+
+    @property
+    def support(self) -> Array:
+        """{p > 0} of the exact answer: free or saturated."""
+        support: Array = self.free | self.saturated
+        return support
+
+    @property
+    def axis(self) -> int:
+        """The axis along which each row lies, counted from the back."""
+        return self._layout.axis - len(self._layout.shape)
+
+    def jvp(self, v: ArrayLike, /) -> Array:
+        """Jacobian times `v`: how p moves when x moves along v. O(n), exact up to rounding.
+
+        Parameters
+        ----------
+        v : array_like, broadcastable to the shape of `x`, real
+            Tangent. Entries outside the free set do not matter, even if they are NaN.
+
+        Returns
+        -------
+        ndarray, shape and floating dtype of `x`
+
+        Notes
+        -----
+        At a kink this is the Jacobian of the free set as it is, one of the generalised Jacobians;
+        `directional_derivative` is exact there too.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([3.0, 1.0, 1.0, 0.0], 2).jvp([0.0, 1.0, 0.0, 0.0])
+        array([ 0. ,  0.5, -0.5,  0. ])
+        """
+        return self._layout.restore(self._tangent(like_scores(v, "v", self._layout)))
+
+    def vjp(self, g: ArrayLike, /) -> Array:
+        """Cotangent `g` times the Jacobian: the gradient of sum(g * p) with respect to x. O(n).
+
+        The Jacobian is symmetric, so this is `jvp` under the name that reverse mode gives it.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([5.0, 5.0, 0.0, 0.0], 2).vjp([1.0, 2.0, 3.0, 4.0])
+        array([0., 0., 0., 0.])
+        """
+        return self._layout.restore(self._tangent(like_scores(g, "g", self._layout)))
+
+    def directional_derivative(self, v: ArrayLike, /) -> Array:
+        """Lim (p(x + h v) - p(x)) / h as h falls to 0: one-sided at kinks, equal to `jvp` elsewhere.
+
+        Parameters
+        ----------
+        v : array_like, broadcastable to the shape of `x`, real
+
+        Returns
+        -------
+        ndarray, shape and floating dtype of `x`
+
+        Notes
+        -----
+        At a kink it is the projection of v / temperature onto the critical cone (docs/theory.md), O(n log n).
+
+        Examples
+        --------
+        The kink of [1, 0] with k = 1: the second entry may gain, not lose.
+
+        >>> import hsproj
+        >>> sol = hsproj.solve([1.0, 0.0], 1)
+        >>> sol.directional_derivative([0.0, 1.0]), sol.directional_derivative([0.0, -1.0])
+        (array([-0.5,  0.5]), array([0., 0.]))
+        """
+        rows = like_scores(v, "v", self._layout)
+        slopes = self._tangent(rows)
+        if self._kinks is not None:
+            free = self._layout.mask_rows(self.free)
+            lower, upper = self._kinks
+            temperature = self.temperature.reshape(-1)
+            for r in np.flatnonzero((lower | upper).any(axis=-1)):
+                slopes[r] = _derivatives.one_sided(rows[r], free[r], lower[r], upper[r], temperature[r])
+        return self._layout.restore(slopes)
+
+    def jacobian(self) -> Array:
+        """The dense Jacobian dp/dx, shape (..., n, n) with the batch first: for reading and tests.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([0.5, 0.25, 0.0], 1).jacobian() * 3
+        array([[ 2., -1., -1.],
+               [-1.,  2., -1.],
+               [-1., -1.,  2.]])
+        """
+        layout = self._layout
+        rows = _derivatives.dense(layout.mask_rows(self.free), self.temperature.reshape(-1), self._answered)
+        return rows.reshape((*layout.batch, layout.n, layout.n)).astype(layout.dtype)
+
+    def linear_operator(self) -> LinearOperator:
+        """The Jacobian of a single row as a `scipy.sparse.linalg.LinearOperator`, shape (n, n), without its matrix.
+
+        Raises
+        ------
+        ValueError
+            If there is more than one row.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([3.0, 1.0, 1.0, 0.0], 2).linear_operator() @ [0.0, 1.0, 0.0, 0.0]
+        array([ 0. ,  0.5, -0.5,  0. ])
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        if self._layout.batch:
+            raise refuse(ValueError, "x", "be a single row (one dimension) for a linear operator", str(self._layout))
+        n = self._layout.n
+        return LinearOperator((n, n), matvec=self._column, rmatvec=self._column, dtype=self._layout.dtype)
+
+    def _column(self, v: Array) -> Array:
+        return self.jvp(v.reshape(-1))
+
+    def _tangent(self, rows: Array) -> Array:
+        free = self._layout.mask_rows(self.free)
+        return _derivatives.tangent(rows, free, self.temperature.reshape(-1), self._answered)
+
+    def __repr__(self) -> str:
+        axis = self._layout.axis
+        sets = f"free={self.free.sum(axis)}, saturated={self.saturated.sum(axis)}"
+        if self._layout.batch:
+            rows = self._layout.m
+            free = int(self.free.sum())
+            sets = (
+                f"rows={rows}, answered={int(self._answered.sum())}, free={free}, saturated={int(self.saturated.sum())}"
+            )
+            smooth = f"differentiable={int(self.is_differentiable.sum())}"
+            return f"Projection(shape={self._layout.shape}, axis={self.axis}, dtype={self._layout.dtype}, {sets}, {smooth})"
+        numbers = f"k={self.k:.6g}, temperature={self.temperature:.6g}, threshold={self.threshold:.6g}"
+        smooth = f"margin={self.margin:.6g}, differentiable={bool(self.is_differentiable)}"
+        return f"Projection(n={self._layout.n}, dtype={self._layout.dtype}, {numbers}, {sets}, {smooth})"
+
+
+def solve(
+    x: ArrayLike,
+    k: ArrayLike,
+    /,
+    *,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    nan_policy: NanPolicy = "propagate",
+) -> Projection:
+    """Project, and keep everything about the solution: threshold, exact masks, margin, derivatives.
+
+    Parameters
+    ----------
+    x, k, temperature, axis, nan_policy
+        See `soft_binary_argmax`.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `soft_binary_argmax`.
+
+    Notes
+    -----
+    The masks, `is_differentiable` and the vertex case are decided exactly, by comparisons of exact sums: docs/numerics.md.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> sol = hsproj.solve([3.0, 1.0, 1.0, 0.0], 2)
+    >>> sol
+    Projection(n=4, dtype=float64, k=2, temperature=1, threshold=0.5, free=2, saturated=1, margin=0.25, differentiable=True)
+    >>> sol.free
+    array([False,  True,  True, False])
+    """
+    problem = read_problem(x, k, temperature, axis, nan_policy)
+    return _solve(problem)
+
+
+def jvp(
+    x: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    /,
+    *,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    nan_policy: NanPolicy = "propagate",
+) -> Array:
+    """Jacobian of `soft_binary_argmax` at x, times v, in one call; see `Projection.jvp`.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> hsproj.jvp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0], temperature=0.5)
+    array([ 0.,  1., -1.,  0.])
+    """
+    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).jvp(v)
+
+
+def vjp(
+    x: ArrayLike,
+    k: ArrayLike,
+    g: ArrayLike,
+    /,
+    *,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    nan_policy: NanPolicy = "propagate",
+) -> Array:
+    """Gradient of sum(g * soft_binary_argmax(x, k)) with respect to x, in one call; see `Projection.vjp`.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> hsproj.vjp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0])
+    array([ 0. ,  0.5, -0.5,  0. ])
+    """
+    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).vjp(g)
+
+
+def jacobian(
+    x: ArrayLike,
+    k: ArrayLike,
+    /,
+    *,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    nan_policy: NanPolicy = "propagate",
+) -> Array:
+    """Dense Jacobian of `soft_binary_argmax` at x, shape (..., n, n), in one call; see `Projection.jacobian`.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> hsproj.jacobian([3.0, 1.0, 1.0, 0.0], 2)
+    array([[ 0. ,  0. ,  0. ,  0. ],
+           [ 0. ,  0.5, -0.5,  0. ],
+           [ 0. , -0.5,  0.5,  0. ],
+           [ 0. ,  0. ,  0. ,  0. ]])
+    """
+    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).jacobian()
+
+
+def _check_answers(answered: Array, problem: Problem, rule: str) -> None:
+    """Under nan_policy="raise", refuse the first row without an answer."""
+    if problem.nan_policy == "raise" and not answered.all():
+        row, index = where_false(answered, problem.layout)
+        scores = problem.rows[row]
+        up, masked = int(np.sum(scores == np.inf)), int(np.sum(scores == -np.inf))
+        came = f"{int(np.sum(np.isnan(scores)))} NaN, {up} +inf and {masked} -inf with k={problem.k[row]:g}"
+        where = f"{problem.layout}, row {index}" if problem.layout.batch else str(problem.layout)
+        raise refuse(ValueError, "x", rule, came, where)
+
+
+def answer_rows(problem: Problem) -> Threshold:
+    """Certified thresholds of a problem; refuses rows without an answer if its nan_policy says so."""
+    theta = threshold(problem.rows, problem.k, problem.temperature)
+    rule = "hold no NaN, at most k scores of +inf and at least k that are not -inf in each row"
+    _check_answers(theta.answered, problem, rule)
+    return theta
+
+
+def project_rows(problem: Problem, theta: Threshold) -> Array:
+    """The projection of canonical rows, given their thresholds."""
+    from hsproj._kernels import _sweeps
+
+    out = np.empty_like(problem.rows)
+    _sweeps.project_rows(problem.rows, problem.temperature, theta.records, out)
+    return out
+
+
+def mask_rows(problem: Problem, theta: Threshold) -> tuple[Array, Array]:
+    """(free, saturated) of canonical rows, given their thresholds."""
+    from hsproj._kernels import _sweeps
+
+    free, saturated = np.empty(problem.rows.shape, np.bool_), np.empty(problem.rows.shape, np.bool_)
+    _sweeps.mask_rows(problem.rows, theta.records, free, saturated)
+    return free, saturated
+
+
+def _solve(problem: Problem) -> Projection:
+    layout, rows = problem.layout, problem.rows
+    theta = answer_rows(problem)
+    free, saturated = mask_rows(problem, theta)
+    lower, upper = rows == theta.lower_kink[:, None], rows == theta.upper_kink[:, None]
+    kinks = (lower, upper) if lower.any() or upper.any() else None
+    smooth = theta.answered & np.isnan(theta.lower_kink) & np.isnan(theta.upper_kink)
+    arrays: dict[str, Any] = {
+        "p": layout.restore(project_rows(problem, theta)),
+        "threshold": layout.per_row(theta.value),
+        "free": layout.restore(free),
+        "saturated": layout.restore(saturated),
+        "margin": layout.per_row(theta.margin),
+        "is_differentiable": layout.per_row(smooth),
+        "k": problem.k.reshape(layout.batch),
+        "temperature": problem.temperature.reshape(layout.batch),
+    }
+    for array in arrays.values():
+        array.setflags(write=False)
+    return Projection(**arrays, _layout=layout, _kinks=kinks, _answered=theta.answered)

@@ -1,0 +1,122 @@
+"""hsproj against exact rational answers, 2,000 random problems a family."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from families import FAMILIES, draw
+
+import hsproj
+from hsproj_verify.oracles import exact
+from hsproj_verify.problems import error_in_eps
+
+PROBLEMS = 2000
+
+
+def solved(family: str, count: int = PROBLEMS) -> Iterator[tuple[np.ndarray, float, float, exact.Solution]]:
+    """Problems that have an answer, with it."""
+    rng = np.random.default_rng(20260223 + FAMILIES.index(family))
+    for _ in range(count):
+        x, k, tau = draw(rng, family)
+        try:
+            yield x, k, tau, exact.solve(x.tolist(), k, tau)
+        except exact.NoAnswerError:
+            assert np.isnan(hsproj.soft_binary_argmax(x, k, temperature=tau)).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_p_masks_threshold_and_margin_are_those_of_the_rational_answer(family: str) -> None:
+    for x, k, tau, truth in solved(family):
+        eps = float(np.finfo(x.dtype).eps)
+        sol = hsproj.solve(x, k, temperature=tau)
+        case = f"x={x!r}, k={k!r}, temperature={tau!r}"
+        # The promise is 8 eps (1 + p*).
+        assert error_in_eps(sol.p, truth.p, eps) <= 8.0, case
+        # Masks are exact even at kinks: no case is left out.
+        assert tuple(np.flatnonzero(sol.free)) == truth.free, case
+        assert tuple(np.flatnonzero(sol.saturated)) == truth.saturated, case
+        assert bool(sol.is_differentiable) == truth.is_differentiable, case
+        _assert_close(sol.margin, truth.margin, case)
+        _assert_close(sol.threshold, truth.threshold, case)
+
+
+def _assert_close(came: np.ndarray, truth: Fraction | float | None, case: str) -> None:
+    """4 ulps of the dtype; an infinite truth, or one beyond the dtype's range, must come back infinite."""
+    limits = np.finfo(came.dtype)
+    if truth is None or isinstance(truth, float):
+        assert float(came) == (math.inf if truth is None else truth), case
+    elif abs(truth) > Fraction(float(limits.max)):
+        assert math.isinf(came), case
+    else:
+        allowed = 4 * max(abs(truth) * Fraction(float(limits.eps)), Fraction(float(limits.smallest_subnormal)))
+        assert abs(Fraction(float(came)) - truth) <= allowed, case
+
+
+@pytest.mark.parametrize("family", sorted({*FAMILIES} - {"tiny k", "k next to an integer", "scale"}))
+def test_nearly_every_entry_is_the_float_nearest_to_the_exact_answer(family: str) -> None:
+    # Not promised of each: a result next to a midpoint of two floats (or below the normal range, hence the families
+    # left out) may be rounded twice. But a lost correction would show at once in one entry out of a few.
+    entries = misrounded = 0
+    for x, k, tau, truth in solved(family, 500):
+        misrounded += int((hsproj.soft_binary_argmax(x, k, temperature=tau) != truth.nearest(x.dtype)).sum())
+        entries += x.size
+    assert misrounded <= entries / 1000
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_jacobian_products_are_those_of_the_rational_answer(family: str) -> None:
+    rng = np.random.default_rng(7)
+    for x, k, tau, truth in solved(family, 300):
+        g = rng.normal(size=x.size).astype(x.dtype)
+        eps = float(np.finfo(x.dtype).eps)
+        with np.errstate(over="ignore"):
+            came = hsproj.vjp(x, k, g, temperature=tau)
+        largest = Fraction(float(np.finfo(x.dtype).max))
+        for a, b in zip(came, truth.vjp(g.tolist()), strict=True):
+            if abs(b) < largest / 2:
+                scale = Fraction(float(np.abs(g).max())) / Fraction(tau)
+                assert abs(Fraction(float(a)) - b) <= 4 * Fraction(eps) * scale + Fraction(5e-324), (x, k, tau)
+
+
+@pytest.mark.parametrize("family", ["tied integers", "tied quarters", "near a kink"])
+def test_directional_derivative_is_the_one_sided_limit_even_at_kinks(family: str) -> None:
+    rng = np.random.default_rng(11)
+    kinks = 0
+    for x, k, drawn, _ in solved(family, 600):
+        tau = 1.0 if family == "near a kink" else drawn
+        v = rng.integers(-3, 4, x.size).astype(float)
+        # The projection is piecewise affine, so a step this short is exact: no two breakpoints are this close.
+        step = Fraction(1, 2**200)
+        moved = [Fraction(a) + step * Fraction(b) for a, b in zip(x.tolist(), v.tolist(), strict=True)]
+        start = exact.solve(x.tolist(), k, tau)
+        slopes = [(a - b) / step for a, b in zip(exact.solve(moved, k, tau).p, start.p, strict=True)]
+        came = hsproj.solve(x, k, temperature=tau).directional_derivative(v)
+        kinks += not start.is_differentiable
+        np.testing.assert_allclose(came, [float(s) for s in slopes], rtol=0, atol=16 * 2.0**-52 * 3 / tau)
+    assert kinks > 10  # the family would not test anything otherwise
+
+
+def test_exact_fallback_answers_what_the_kernels_answer() -> None:
+    from hsproj import _exact
+    from hsproj._kernels import _solve
+    from hsproj._threshold import threshold
+
+    def _delta(record: np.ndarray) -> Fraction:
+        return Fraction(record[_solve.DELTA_HIGH]) + Fraction(record[_solve.DELTA_LOW])
+
+    rng = np.random.default_rng(3)
+    compared = 0
+    for _ in range(500):
+        x, k, tau = draw(rng, str(rng.choice(["gaussian", "tied quarters", "near a kink", "offset"])))
+        if not 0 < k < x.size:
+            continue
+        kernel = threshold(x[None], np.array([k]), np.array([tau])).records[0]
+        integers = _exact.solve_row(x, k, tau)
+        rest = _solve.DELTA_LOW
+        np.testing.assert_allclose(np.delete(integers, rest), np.delete(kernel, rest), rtol=4 * 2.0**-52, atol=0)
+        # delta is held as a pair, good to 2^-100 of the temperature.
+        assert abs(_delta(integers) - _delta(kernel)) <= Fraction(tau) / 2**100
+        compared += 1
+    assert compared > 300

@@ -1,0 +1,138 @@
+"""Every search ends, where it should and as fast as it should: the two known traps, and inputs made to be slow."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from families import draw
+
+import hsproj
+from hsproj import _exact
+from hsproj._kernels import _solve
+from hsproj_verify.oracles import exact
+
+
+@pytest.fixture
+def no_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a row has to be solved in integers: ordinary rows never are."""
+
+    def refuse(*_: object) -> None:
+        pytest.fail("the kernel left this row undecided")
+
+    monkeypatch.setattr(_exact, "solve_row", refuse)
+
+
+@pytest.mark.usefixtures("no_integers")
+@pytest.mark.parametrize(
+    "family", ["gaussian", "tied integers", "tied quarters", "tenths", "saturated and tied", "offset"]
+)
+def test_kernels_decide_ordinary_rows_themselves(family: str) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        x, k, tau = draw(rng, family)
+        hsproj.solve(x, k, temperature=tau)
+
+
+@pytest.mark.usefixtures("no_integers")
+@pytest.mark.parametrize("n", [2, 10, 1000, 100_000])
+def test_flat_piece_of_a_vertex_where_newton_has_no_slope(n: int) -> None:
+    x = np.where(np.arange(n) < n // 2, 5.0, 0.0)
+    sol = hsproj.solve(x, n // 2)
+    assert (sol.p == (x > 0)).all()
+    assert sol.threshold == 2.0  # the midpoint of [0, 5 - 1]
+
+
+@pytest.mark.usefixtures("no_integers")
+@pytest.mark.parametrize("n", [10, 100, 1000])
+def test_two_cycle_between_neighbouring_floats(n: int) -> None:
+    # theta lies between two floats next to an offset, and both are on the wrong side of an entry.
+    rng = np.random.default_rng(n)
+    for offset in (1e8, 1e12, 2.0**52):
+        for _ in range(50):
+            x = offset + rng.normal(size=n)
+            k = float(rng.uniform(0, n))
+            truth = exact.solve(x.tolist(), k)
+            sol = hsproj.solve(x, k)
+            assert tuple(np.flatnonzero(sol.free)) == truth.free
+            assert sol.p.tolist() == pytest.approx([float(p) for p in truth.p], rel=0, abs=4 * 2.0**-52)
+
+
+def _hard_rows(n: int) -> dict[str, tuple[np.ndarray, float, float]]:
+    rng = np.random.default_rng(9)
+    return {
+        "gaussian": (rng.normal(size=n), n / 10, 1.5),
+        "wide": (rng.normal(size=n), n / 10, 1e-3),
+        "one outlier": (np.append(rng.normal(size=n - 1), 1e9), n / 2, 1.0),
+        "constant": (np.full(n, 0.1), 0.3 * n, 1.0),
+        "sorted": (np.sort(rng.normal(size=n)), 1.0, 1e-2),
+        "geometric": (2.0 ** np.linspace(-400, 400, n), n / 2, 1e-3),
+        "geometric, both signs": (np.where(np.arange(n) % 2, 1, -1) * 2.0 ** np.linspace(-400, 400, n), n / 3, 1e-30),
+        "two far groups": (np.where(np.arange(n) % 2, 1e100, -1e100) + rng.normal(size=n), n / 2 + 0.5, 1.0),
+        "alternating": (np.where(np.arange(n) % 2, 1e200, -1e200), n / 3, 1.0),
+    }
+
+
+@pytest.mark.parametrize("name", list(_hard_rows(4)))
+def test_approach_reaches_theta_to_working_precision_in_few_evaluations(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, k, tau = _hard_rows(1001)[name]
+    evaluate, calls = _solve._evaluate, []
+
+    def counted(*arguments: object) -> object:
+        calls.append(1)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(_solve, "_evaluate", counted)
+    low, high = np.nextafter(x.min() - tau, -np.inf), np.nextafter(x.max(), np.inf)
+    start = (x.sum() - k * tau) / x.size
+    theta = _solve._approach.py_func(x, k, tau, low, high, start)
+    truth = exact.solve(x.tolist(), k, tau)
+    assert truth.theta_low is not None
+    assert truth.theta_high is not None
+    # n roundings of sums of terms no larger than tau move theta by n eps tau; being a float, by eps theta.
+    allowed = 2.0**-52 * (1001 * tau + 2 * abs(float(truth.theta_high)))
+    assert float(truth.theta_low) - allowed <= theta <= float(truth.theta_high) + allowed
+    # Newton settles gaussian rows in a handful; draws halve the 2n breakpoints, so log2(2n) = 11 of them and as many
+    # Newton steps between bound the rest on average.
+    assert len(calls) <= (10 if name in ("gaussian", "constant") else 40)
+
+
+@pytest.mark.parametrize("name", list(_hard_rows(4)))
+def test_hard_rows_are_answered_exactly(name: str) -> None:
+    x, k, tau = _hard_rows(1001)[name]
+    truth = exact.solve(x.tolist(), k, tau)
+    sol = hsproj.solve(x, k, temperature=tau)
+    assert tuple(np.flatnonzero(sol.free)) == truth.free
+    assert tuple(np.flatnonzero(sol.saturated)) == truth.saturated
+    np.testing.assert_allclose(sol.p, [float(p) for p in truth.p], rtol=0, atol=8 * 2.0**-52)
+
+
+def test_breakpoints_finer_than_the_threshold_s_own_grid() -> None:
+    # theta is near -1, whose neighbours are 1e-16 away; 500 upper breakpoints x - 1 lie within 1e-17 of each other.
+    rng = np.random.default_rng(2)
+    x = np.concatenate([1e-17 * rng.normal(size=500), np.full(500, -1.0)])
+    truth = exact.solve(x.tolist(), 499.9)
+    sol = hsproj.solve(x, 499.9)
+    assert tuple(np.flatnonzero(sol.free)) == truth.free
+    assert sol.p.tolist() == pytest.approx([float(p) for p in truth.p], rel=0, abs=4 * 2.0**-52)
+
+
+def test_derivatives_at_ten_million_entries_take_memory_of_the_order_of_the_row() -> None:
+    n = 10**7
+    x = np.random.default_rng(0).normal(size=n)
+    hsproj.vjp(x[:10], 1, x[:10])  # compile first: compilers allocate too
+    tracemalloc.start()
+    sol = hsproj.solve(x, n // 10)
+    gradient = sol.vjp(x)
+    tangent = sol.jvp(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Three results of 8 bytes an entry, two masks of 1, two comparisons with kinks of 1: 28 n. An n x n matrix is 8e14.
+    assert peak < 40 * n
+    np.testing.assert_array_equal(gradient, tangent)
+    free = sol.free
+    mean = math.fsum(x[free]) / free.sum()
+    np.testing.assert_allclose(gradient[free], x[free] - mean, rtol=0, atol=1e-14)
+    assert not gradient[~free].any()

@@ -1,0 +1,69 @@
+"""What imports cost and what they bring along, and that the judge is independent of what it judges."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hsproj
+import hsproj_verify
+
+MODULES = sorted(Path(hsproj_verify.__file__).parent.rglob("*.py"))
+
+
+@pytest.mark.skipif("HSPROJ_TEST_INSTALLED" not in os.environ, reason="not a test of an installed wheel")
+def test_an_installed_wheel_is_what_is_tested() -> None:
+    for package in (hsproj, hsproj_verify):
+        assert "site-packages" in Path(package.__file__).parts
+        assert (Path(package.__file__).parent / "py.typed").is_file()
+    assert (Path(hsproj_verify.__file__).parent / "report.schema.json").is_file()
+
+
+def _loaded(code: str, *names: str) -> list[str]:
+    script = f"import sys\n{code}\nprint([name for name in {list(names)} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stdout)
+    assert isinstance(loaded, list)
+    return loaded
+
+
+def test_importing_hsproj_loads_neither_numba_nor_scipy_nor_cvxpy() -> None:
+    assert _loaded("import hsproj", "numba", "scipy", "cvxpy", "hypothesis", "hsproj_verify") == []
+
+
+def test_importing_the_judge_loads_neither_cvxpy_nor_hypothesis_nor_hsproj() -> None:
+    assert _loaded("import hsproj_verify", "cvxpy", "hypothesis", "hsproj", "numba", "scipy", "rich") == []
+
+
+def test_importing_hsproj_takes_under_a_quarter_of_a_second() -> None:
+    script = "import time; start = time.perf_counter(); import hsproj; print(time.perf_counter() - start)"
+    times = [
+        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    assert min(times) < 0.25  # the best of five: the others measure the machine
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_nothing_in_the_judge_imports_hsproj(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        assert not any(name.split(".")[0] == "hsproj" for name in names), ast.unparse(node)
+
+
+def test_the_judge_works_where_hsproj_cannot_be_imported() -> None:
+    code = """
+sys.modules["hsproj"] = None  # any import of it fails from here on
+import numpy as np
+from hsproj_verify import check
+report = check(lambda x, k: np.full(x.shape, k / x.shape[-1]), examples=5)
+assert report.counts["failed"] > 5, report.counts
+"""
+    assert _loaded(code, "numba") == []

@@ -1,0 +1,682 @@
+"""The checks: one function per property, each a sentence about every right implementation.
+
+A check takes a `Case`, draws its problem, calls the target through it, and raises `CheckFailure` with a witness. Tolerances
+are `case.tolerance` (8 by default) times eps (1 + |p*|), per entry, wherever nothing else is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hsproj_verify.differences import central_difference
+from hsproj_verify.problems import Problem, array_source, error_in_eps
+from hsproj_verify.target import Target
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DataObject
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A failing case: Python to paste, what came, and the exact answer."""
+
+    code: str
+    came: str
+    exact: str
+
+
+class CheckFailure(Exception):  # noqa: N818 - a verdict, not an error of the judge
+    """The target broke the property a check is about."""
+
+    def __init__(self, reason: str, witness: Witness) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.witness = witness
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named property.
+
+    Attributes
+    ----------
+    name, level : str
+    claims : tuple of str
+        What a target must claim for the check to apply; see `hsproj_verify.target.CLAIMS`.
+    weight : float
+        Share of the examples of an ordinary check: less than 1 for costly ones.
+    """
+
+    name: str
+    level: str
+    claims: tuple[str, ...]
+    weight: float
+    run: Callable[[Case], None]
+
+    @property
+    def summary(self) -> str:
+        """First sentence of the check's docstring."""
+        return (self.run.__doc__ or "").strip().partition("\n")[0]
+
+
+CHECKS: dict[str, Check] = {}
+"""All checks by name, in the order in which they run."""
+
+
+def check(level: str, *claims: str, weight: float = 1.0) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
+    """Register a function as the check of its name."""
+
+    def register(function: Callable[[Case], None]) -> Callable[[Case], None]:
+        CHECKS[function.__name__] = Check(function.__name__, level, claims, weight, function)
+        return function
+
+    return register
+
+
+@dataclass(frozen=True)
+class Case:
+    """One example of a check: draws inputs, calls the target, and knows how to fail with a witness."""
+
+    target: Target
+    data: DataObject
+    tolerance: float
+
+    def draw(self, strategy: Any) -> Any:
+        """A value from a Hypothesis strategy."""
+        return self.data.draw(strategy)
+
+    def problem(self, *families: str, min_size: int = 1, temperature: bool = True) -> Problem:
+        """A problem of one of the families (of any, by default) that the target claims to take."""
+        from hypothesis import strategies as st
+
+        from hsproj_verify.strategies import FAMILIES, problems
+
+        claimed = [f for f in families or FAMILIES if _FAMILY_CLAIMS.get(f, "batch") in {*self.target.claims, "batch"}]
+        family = self.draw(st.sampled_from(claimed))
+        claims = self.target.claims
+        with_temperature = temperature and "temperature" in claims
+        return self.draw(  # type: ignore[no-any-return]
+            problems(family, temperature=with_temperature, real_k="real-k" in claims, min_size=min_size)
+        )
+
+    def project(self, problem: Problem, x: np.ndarray | None = None) -> np.ndarray:
+        """The target's answer to one row, as float64; fails if it raises or is no row of numbers."""
+        scores = problem.x if x is None else x
+        return self.numbers(self.answer(problem, scores), problem, problem.n)
+
+    def answer(self, problem: Problem, x: np.ndarray) -> Any:
+        """The target's answer as it came; fails if it raises."""
+        try:
+            return self.target(x, problem.total, problem.temperature)
+        except Exception as error:
+            raise self.failure(problem, f"it raised {type(error).__name__}: {error}", repr(error)) from error
+
+    def numbers(self, came: Any, problem: Problem, *shape: int, doing: str = "project") -> np.ndarray:
+        """What came, as a float64 array of this shape."""
+        try:
+            array = np.asarray(came)
+            numeric = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise self.failure(problem, f"it returned {type(came).__name__}, not numbers", repr(came)) from None
+        if array.dtype.kind not in "biuf":
+            raise self.failure(problem, f"it returned dtype {array.dtype}, not real numbers", repr(came))
+        if array.shape != shape:
+            raise self.failure(problem, f"{doing} returned shape {array.shape} for shape {shape}", repr(came))
+        return numeric
+
+    def pull_back(self, problem: Problem, g: np.ndarray) -> np.ndarray:
+        """The target's vjp of one row, as float64."""
+        try:
+            came = self.target.pull_back(problem.x, problem.total, g, problem.temperature)
+        except Exception as error:
+            reason = f"its vjp raised {type(error).__name__}: {error}"
+            raise self.failure(problem, reason, repr(error), cotangent=g) from error
+        return self.numbers(came, problem, problem.n, doing="vjp")
+
+    def reject(self) -> None:
+        """Give this example up: it does not have what the check is about."""
+        from hypothesis import reject
+
+        reject()
+
+    def failure(
+        self,
+        problem: Problem,
+        reason: str,
+        came: Any,
+        truth: Sequence[Fraction] | None = None,
+        *,
+        cotangent: np.ndarray | None = None,
+    ) -> CheckFailure:
+        """What to raise: the reason, the call as Python, what came, and the truth (by default the exact projection)."""
+        lines = ["import numpy as np", self.target.origin, f"x = {array_source(problem.x)}"]
+        option = "" if problem.temperature == 1.0 else f", temperature={problem.temperature!r}"
+        if cotangent is None:
+            lines.append(f"function(x, {problem.total!r}{option})")
+        else:
+            lines.append(f"vjp(x, {problem.total!r}, {array_source(cotangent)}{option})")
+        return _failed(reason, lines, came, problem.solution.p if truth is None else truth)
+
+    def close(
+        self, p: np.ndarray, problem: Problem, what: str, own: np.ndarray | None = None, factor: float = 1.0
+    ) -> None:
+        """Fail unless p is within the tolerance (times `factor`) of the exact answer, or of the target's `own` other one."""
+        truth = problem.solution.p if own is None else _fractions(own)
+        error = error_in_eps(p, truth, problem.eps)
+        if not error <= self.tolerance * factor:
+            against = "" if own is None else f" from {array_source(own)}"
+            raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p)
+
+
+# What checks of structure and calling draw from: a target that only fails at 1e300 fails there, and not everywhere.
+MODERATE = ("ordinary", "tied", "saturated-and-tied")
+_FAMILY_CLAIMS = {"huge-offset": "offsets", "huge-scale": "offsets", "float32": "float32"}
+
+
+def _failed(reason: str, lines: Sequence[str], came: Any, truth: Sequence[Fraction]) -> CheckFailure:
+    code = "\n".join(line for line in lines if line)
+    if isinstance(came, np.ndarray) and came.ndim == 1 and came.size == len(truth) > _SHOWN:
+        # Of a long row, the entries that are furthest off.
+        worst = np.argsort([-float(abs(a - b)) for a, b in zip(_fractions(came), truth, strict=True)], kind="stable")[
+            :5
+        ]
+        at = f" at {worst.tolist()}, the worst of {came.size}"
+        return CheckFailure(
+            reason, Witness(code, array_source(came[worst]) + at, describe([truth[i] for i in worst]) + at)
+        )
+    shown = array_source(came) if isinstance(came, np.ndarray) else str(came)
+    return CheckFailure(reason, Witness(code, shown, describe(truth)))
+
+
+_SHOWN = 40
+
+
+def describe(values: Sequence[Fraction]) -> str:
+    """Rationals a person can read: as they are while short, else as the nearest float64."""
+    return "[" + ", ".join(str(v) if v.denominator < 10**6 and abs(v) < 10**6 else repr(float(v)) for v in values) + "]"
+
+
+def _fractions(array: np.ndarray) -> list[Fraction]:
+    """Entries as rationals; NaN and infinities as a number beyond all floats, far from every answer."""
+    return [Fraction(float(v)) if np.isfinite(v) else Fraction(2) ** 1100 for v in array]
+
+
+# Feasibility and optimality
+
+
+@check("feasibility")
+def entries_lie_in_the_unit_interval(case: Case) -> None:
+    """0 <= p <= 1 in every entry, with no tolerance: whoever takes sqrt(p) or log(1 - p) next has none either."""
+    problem = case.problem()
+    p = case.project(problem)
+    if not np.all((p >= 0) & (p <= 1)):
+        raise case.failure(problem, "an entry is outside [0, 1]", p)
+
+
+@check("feasibility")
+def total_is_k(case: Case) -> None:
+    """The entries sum to k, up to their own rounding."""
+    problem = case.problem()
+    p = case.project(problem)
+    allowed = Fraction(case.tolerance * problem.eps) * (problem.n + Fraction(problem.k))
+    if not np.isfinite(p).all() or abs(sum(_fractions(p)) - Fraction(problem.k)) > allowed:
+        raise case.failure(problem, f"the total is {math.fsum(p)!r}, not {problem.total!r}", p)
+
+
+@check("optimality")
+def one_threshold_explains_every_entry(case: Case) -> None:
+    """P is optimal: a single theta has p_i = clip((x_i - theta) / tau, 0, 1) for all i (the KKT conditions)."""
+    problem = case.problem()
+    p = case.project(problem)
+    tau = Fraction(problem.temperature)
+    slack = 2 * Fraction(case.tolerance * problem.eps) * tau
+    at_least, at_most = [], []
+    for x, entry in zip(map(Fraction, problem.scores), p, strict=True):
+        theta = x - tau * Fraction(float(entry)) if np.isfinite(entry) else x
+        if entry > 0:
+            at_most.append(theta + slack)
+        if entry < 1:
+            at_least.append(theta - slack)
+    if not np.isfinite(p).all() or (at_least and at_most and max(at_least) > min(at_most)):
+        raise case.failure(problem, "no threshold explains all entries", p)
+
+
+# Accuracy, by family
+
+
+def _accurate(case: Case, *families: str) -> None:
+    problem = case.problem(*families)
+    case.close(case.project(problem), problem, "not the projection")
+
+
+@check("accuracy")
+def accurate_on_ordinary_scores(case: Case) -> None:
+    """Within tolerance of the exact rational answer on moderate scores."""
+    _accurate(case, "ordinary")
+
+
+@check("accuracy")
+def accurate_on_tied_scores(case: Case) -> None:
+    """Within tolerance where scores repeat."""
+    _accurate(case, "tied")
+
+
+@check("accuracy")
+def accurate_on_saturated_ties(case: Case) -> None:
+    """Within tolerance where whole groups of equal scores are 0 or 1, vertices included."""
+    _accurate(case, "saturated-and-tied")
+
+
+@check("accuracy")
+def accurate_near_kinks(case: Case) -> None:
+    """Within tolerance where scores lie at breakpoints, or a few ulps off."""
+    _accurate(case, "near-kink")
+
+
+@check("accuracy")
+def accurate_at_extreme_totals(case: Case) -> None:
+    """Within tolerance at k = 0, 1, n - 1, n, and next to them."""
+    _accurate(case, "extreme-k")
+
+
+@check("accuracy", "offsets")
+def accurate_with_a_huge_offset(case: Case) -> None:
+    """Within tolerance when all scores share an offset up to 1e12: a threshold held as one float loses four digits there."""
+    _accurate(case, "huge-offset")
+
+
+@check("accuracy", "offsets")
+def accurate_at_huge_scales(case: Case) -> None:
+    """Within tolerance for scores and temperatures from 1e-300 to 1e300."""
+    _accurate(case, "huge-scale")
+
+
+@check("accuracy", "float32")
+def accurate_in_float32(case: Case) -> None:
+    """Within tolerance in units of float32."""
+    _accurate(case, "float32")
+
+
+@check("accuracy", weight=0.1)
+def accurate_on_long_rows(case: Case) -> None:
+    """Within tolerance on rows of some hundred scores, where careless sums begin to show."""
+    from hypothesis import strategies as st
+
+    n = case.draw(st.integers(100, 1500))
+    rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
+    scores = case.draw(st.sampled_from([rng.normal(size=n), rng.normal(0.0, 50.0, n), rng.integers(0, 30, n) / 8]))
+    share = round(rng.uniform(0, n), 3)
+    k = share if "real-k" in case.target.claims else math.floor(share)
+    problem = Problem(tuple(scores.round(4).tolist()), float(k))
+    case.close(case.project(problem), problem, "not the projection")
+
+
+@check("accuracy", "integers")
+def integer_scores_are_promoted(case: Case) -> None:
+    """Integer scores give the same real answer as the same numbers as floats: nothing is truncated."""
+    from hypothesis import strategies as st
+
+    scores = case.draw(st.lists(st.integers(-5, 5), min_size=1, max_size=8))
+    problem = Problem(tuple(map(float, scores)), float(case.draw(st.integers(0, len(scores)))), dtype="int64")
+    case.close(case.project(problem), problem, "not the projection of integer scores")
+
+
+@check("accuracy", weight=0.25)
+def agrees_with_cvxpy(case: Case) -> None:
+    """Agrees with the quadratic program as CVXPY and Clarabel solve it, as far as that answer can be trusted."""
+    from hsproj_verify.oracles import qp
+
+    problem = case.problem(*MODERATE)
+    p = case.project(problem)
+    answer = qp.solve(problem.x, problem.k, problem.temperature)
+    allowed = max(1e-5, 10 * answer.digits)
+    if not np.abs(p - answer.p).max() <= allowed:
+        reason = f"CVXPY differs by {np.abs(p - answer.p).max():.3g}; its own residuals are {answer.digits:.1g}"
+        raise case.failure(problem, reason, p)
+
+
+# Structure
+
+
+@check("structure")
+def order_is_preserved(case: Case) -> None:
+    """A larger score never gets a smaller p, beyond rounding."""
+    problem = case.problem(*MODERATE, min_size=2)
+    p = case.project(problem)
+    ascending = p[np.argsort(problem.x, kind="stable")]
+    if not np.all(np.diff(ascending) >= -2 * case.tolerance * problem.eps):
+        raise case.failure(problem, "p is not ordered as the scores are", p)
+
+
+@check("structure")
+def equal_scores_get_equal_p(case: Case) -> None:
+    """Equal scores get the same p, to the last bit, wherever they stand."""
+    problem = case.problem("tied", "saturated-and-tied", min_size=2)
+    p = case.project(problem)
+    for score in set(problem.scores):
+        group = p[problem.x == score]
+        if not np.all(group == group[0]):
+            raise case.failure(problem, f"entries with the score {score!r} differ", p)
+
+
+@check("structure")
+def permuting_scores_permutes_p(case: Case) -> None:
+    """P(x[s]) = P(x)[s] for every permutation s."""
+    from hypothesis import strategies as st
+
+    problem = case.problem(*MODERATE, min_size=2)
+    permutation = list(case.draw(st.permutations(range(problem.n))))
+    moved = problem.with_scores(problem.x[permutation])
+    case.close(case.project(moved), moved, "permuted scores", case.project(problem)[permutation], 2.0)
+
+
+@check("structure")
+def adding_a_constant_leaves_p_unchanged(case: Case) -> None:
+    """P(x + c) = P(x): shown where x + c is exact."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("tied", "saturated-and-tied")
+    shift = case.draw(st.sampled_from([1.0, -3.0, 1024.0, -(2.0**20)]))
+    moved = problem.with_scores(problem.x + shift)
+    if any(Fraction(a) + Fraction(shift) != Fraction(b) for a, b in zip(problem.scores, moved.scores, strict=True)):
+        return case.reject()
+    case.close(case.project(moved), moved, f"after adding {shift}", case.project(problem), 2.0)
+
+
+@check("structure")
+def complement_is_the_projection_of_the_negated_scores(case: Case) -> None:
+    """P(n, k)(x) = 1 - P(n, n - k)(-x)."""
+    problem = case.problem(*MODERATE)
+    if Fraction(problem.n - problem.k) != problem.n - Fraction(problem.k):
+        return case.reject()
+    mirrored = problem.with_scores(-problem.x, k=problem.n - problem.k)
+    case.close(case.project(problem), problem, "against the complement", 1.0 - case.project(mirrored), 2.0)
+
+
+@check("structure")
+def projecting_twice_changes_nothing(case: Case) -> None:
+    """P(P(x)) = P(x) at temperature 1, up to the rounding of P(x) itself, which a projection does not magnify."""
+    problem = case.problem(*MODERATE, temperature=False)
+    once = case.project(problem)
+    again = problem.with_scores(once)
+    case.close(case.project(again), again, "projecting again", once, 2.0 + math.sqrt(problem.n))
+
+
+@check("structure")
+def moves_no_further_than_the_scores(case: Case) -> None:
+    """||P(x) - P(y)|| <= ||x - y|| / tau: the operator is 1/tau-Lipschitz."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("ordinary", "tied", "near-kink", min_size=2)
+    moves = st.lists(st.floats(-2.0, 2.0), min_size=problem.n, max_size=problem.n)
+    other = problem.with_scores(problem.x + np.array(case.draw(moves)))
+    p, q = case.project(problem), case.project(other)
+    allowed = np.linalg.norm(other.x - problem.x) / problem.temperature
+    if not np.linalg.norm(p - q) <= allowed + 4 * case.tolerance * problem.eps * problem.n:
+        reason = f"p moved by {np.linalg.norm(p - q):.3g} when x moved by {allowed:.3g} temperatures, to {other.scores}"
+        raise case.failure(problem, reason, p)
+
+
+@check("structure", "temperature")
+def scaling_scores_and_temperature_changes_nothing(case: Case) -> None:
+    """P(c x; c tau) = P(x; tau) for powers of two c, which round nothing."""
+    from hypothesis import strategies as st
+
+    problem = case.problem(*MODERATE)
+    c = 2.0 ** case.draw(st.sampled_from([1, -1, 10, -10]))
+    scaled = problem.with_scores(problem.x * c, temperature=problem.temperature * c)
+    if any(Fraction(a) * Fraction(c) != Fraction(b) for a, b in zip(problem.scores, scaled.scores, strict=True)):
+        return case.reject()
+    case.close(case.project(scaled), scaled, f"after scaling by {c}", case.project(problem), 2.0)
+
+
+@check("structure", "infinities")
+def masked_scores_drop_out(case: Case) -> None:
+    """-inf gets p = 0, +inf gets p = 1, and the others get what they would get without them."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("ordinary", "tied")
+    down, up = case.draw(st.integers(0, 2)), case.draw(st.integers(0, 2))
+    padded = problem.with_scores((*problem.scores, *[-np.inf] * down, *[np.inf] * up), k=problem.k + up)
+    if Fraction(padded.k) != Fraction(problem.k) + up:
+        return case.reject()
+    case.close(case.project(padded), padded, "with infinite scores")
+
+
+# Calling
+
+
+def _batch(case: Case, rows: int) -> tuple[list[Problem], np.ndarray, np.ndarray]:
+    from hypothesis import strategies as st
+
+    from hsproj_verify.strategies import totals
+
+    first = case.problem("ordinary", "tied", "near-kink", temperature=False)
+    problems = [first]
+    for _ in range(rows - 1):
+        scores = case.draw(st.lists(st.floats(-3.0, 3.0), min_size=first.n, max_size=first.n))
+        k = case.draw(totals(first.n, real="real-k" in case.target.claims))
+        problems.append(first.with_scores(scores, k=k))
+    k_rows = np.array([p.total for p in problems])
+    return problems, np.stack([p.x for p in problems]), k_rows
+
+
+def _batch_failure(case: Case, x: np.ndarray, k: np.ndarray, reason: str, came: Any, row: Problem) -> CheckFailure:
+    lines = ["import numpy as np", case.target.origin, f"x = {array_source(x)}", f"function(x, {array_source(k)})"]
+    return _failed(reason, lines, came, row.solution.p)
+
+
+def _project_batch(case: Case, x: np.ndarray, k: np.ndarray, row: Problem) -> np.ndarray:
+    try:
+        came = np.asarray(case.target(x, k))
+    except Exception as error:
+        reason = f"a batch raised {type(error).__name__}: {error}"
+        raise _batch_failure(case, x, k, reason, repr(error), row) from error
+    if came.shape != x.shape:
+        raise _batch_failure(case, x, k, f"a batch of shape {x.shape} came back as {came.shape}", came, row)
+    return came.astype(np.float64)
+
+
+@check("calling", "batch")
+def rows_are_independent(case: Case) -> None:
+    """Each row of a batch, with its own k, gets the answer it gets alone."""
+    problems, x, k = _batch(case, 3)
+    alone = [case.project(problem) for problem in problems]
+    came = _project_batch(case, x, k, problems[0])
+    for r, problem in enumerate(problems):
+        if not error_in_eps(came[r], _fractions(alone[r]), problem.eps) <= case.tolerance:
+            raise _batch_failure(case, x, k, f"row {r} is not what it is alone", came, problem)
+
+
+@check("calling", "batch", "errors")
+def a_bad_row_costs_no_other_row(case: Case) -> None:
+    """A NaN row in a batch is refused, or comes back as NaN and leaves the other rows as they were."""
+    problems, x, k = _batch(case, 3)
+    alone = [case.project(problem) for problem in problems]
+    x[1, 0] = np.nan
+    try:
+        came = np.asarray(case.target(x, k), dtype=np.float64)
+    except Exception:
+        return
+    if came.shape != x.shape or not np.isnan(came[1]).all():
+        raise _batch_failure(case, x, k, "the row with NaN came back with numbers in it", came, problems[0])
+    for r in (0, 2):
+        if not error_in_eps(came[r], _fractions(alone[r]), problems[r].eps) <= case.tolerance:
+            raise _batch_failure(case, x, k, f"row {r} suffered from the NaN in row 1", came, problems[r])
+
+
+@check("calling")
+def input_is_untouched(case: Case) -> None:
+    """The caller's array holds the same bits afterwards."""
+    problem = case.problem("ordinary", "tied", "float32")
+    x = problem.x
+    case.project(problem, x)
+    if x.tobytes() != problem.x.tobytes():
+        raise case.failure(problem, f"the input was changed to {array_source(x)}", x)
+
+
+@check("calling")
+def dtype_is_kept(case: Case) -> None:
+    """float64 in, float64 out; float32 in, float32 out, where that is claimed."""
+    problem = case.problem("ordinary", "float32")
+    came = case.answer(problem, problem.x)
+    p = np.asarray(came)
+    case.numbers(came, problem, problem.n)
+    if p.dtype != problem.x.dtype:
+        raise case.failure(problem, f"{problem.dtype} came back as {p.dtype}", p)
+
+
+@check("calling")
+def memory_layout_does_not_matter(case: Case) -> None:
+    """Strided, reversed, read-only and big-endian arrays give what a plain array gives."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("ordinary", "tied")
+    kind = case.draw(st.sampled_from(["strided", "reversed", "read-only", "big-endian"]))
+    x = problem.x
+    if kind == "strided":
+        x = np.repeat(x, 2)[::2]
+    elif kind == "reversed":
+        x = x[::-1].copy()[::-1]
+    elif kind == "read-only":
+        x.setflags(write=False)
+    else:
+        x = x.astype(">f8")
+    case.close(case.project(problem, x), problem, f"as a {kind} array", case.project(problem))
+
+
+@check("calling")
+def the_same_call_gives_the_same_bits(case: Case) -> None:
+    """Repeating a call, at once and with another one in between, changes nothing."""
+    problem, other = case.problem(*MODERATE), case.problem("ordinary")
+    first, second = case.project(problem), case.project(problem)
+    case.project(other)
+    third = case.project(problem)
+    for again in (second, third):
+        if not np.array_equal(first, again, equal_nan=True):
+            raise case.failure(problem, f"the first call gave {array_source(first)}", again)
+
+
+@check("calling", "errors")
+def bad_input_is_refused(case: Case) -> None:
+    """Bad k (outside [0, n], NaN), NaN scores, complex scores, strings, temperatures <= 0: an exception, or NaN."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("ordinary", temperature=False)
+    n, x = problem.n, problem.x
+    bad: dict[str, tuple[Any, Any, float]] = {
+        "k = -1": (x, -1, 1.0),
+        "k = n + 1": (x, n + 1, 1.0),
+        "k = nan": (x, math.nan, 1.0),
+        "a NaN score": (np.append(x, np.nan), 1, 1.0),
+        "complex scores": (x + 1j, 1, 1.0),
+        "strings": (x.astype(str), 1, 1.0),
+    }
+    if "temperature" in case.target.claims:
+        bad |= {"temperature = 0": (x, 1, 0.0), "temperature = -1": (x, 1, -1.0), "temperature = nan": (x, 1, math.nan)}
+    what = case.draw(st.sampled_from(sorted(bad)))
+    scores, k, temperature = bad[what]
+    try:
+        came = case.target(scores, k, temperature)
+    except Exception:
+        return
+    shown = np.asarray(came)
+    if shown.dtype.kind not in "fc" or not np.isnan(shown).all():
+        option = "" if temperature == 1.0 else f", temperature={temperature!r}"
+        call = f"function(x, {k!r}{option})".replace("nan", "np.nan")
+        code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
+        witness = Witness("\n".join(line for line in code if line), repr(came), "none: an exception, or NaN")
+        raise CheckFailure(f"{what} was accepted", witness)
+
+
+# Derivatives
+
+
+def _cotangent(case: Case, n: int, dtype: str) -> np.ndarray:
+    from hypothesis import strategies as st
+
+    entries = st.integers(-8, 8).map(lambda i: i / 4)
+    return np.array(case.draw(st.lists(entries, min_size=n, max_size=n)), dtype=dtype)
+
+
+def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b, strict=True)), start=Fraction(0))
+
+
+def _well_inside(problem: Problem) -> bool:
+    """Whether the masks can be told in floats: no kink within a few roundings of the scores."""
+    margin = problem.solution.margin
+    scale = max(map(abs, problem.scores)) + problem.temperature
+    return margin is None or margin > 64 * problem.eps * scale
+
+
+def _vjp_matches(case: Case, problem: Problem) -> None:
+    g = _cotangent(case, problem.n, problem.dtype)
+    came = case.pull_back(problem, g)
+    truth = problem.solution.vjp(g.tolist())
+    allowed = Fraction(2 * case.tolerance * problem.eps * float(np.abs(g).max())) / Fraction(problem.temperature)
+    worst = max(abs(a - b) for a, b in zip(_fractions(came), truth, strict=True))
+    if worst > allowed:
+        raise case.failure(problem, f"the vjp is off by {float(worst):.3g}", came, truth, cotangent=g)
+
+
+@check("derivatives", "vjp")
+def vjp_matches_the_exact_jacobian(case: Case) -> None:
+    """vjp(g) = (1/tau) f (g - mean_F g) wherever no kink is within rounding."""
+    problem = case.problem("ordinary", "tied", "near-kink", "extreme-k", "huge-offset", "float32")
+    if not _well_inside(problem):
+        return case.reject()
+    _vjp_matches(case, problem)
+
+
+@check("derivatives", "vjp")
+def vjp_vanishes_at_tied_saturated_scores(case: Case) -> None:
+    """Ties among scores that are 0 or 1 move nothing: their derivative is exactly 0, and it is found among the free ones."""
+    problem = case.problem("saturated-and-tied")
+    if not _well_inside(problem):
+        return case.reject()
+    g = _cotangent(case, problem.n, problem.dtype)
+    came = case.pull_back(problem, g)
+    free = set(problem.solution.free)
+    if any(came[i] != 0.0 for i in range(problem.n) if i not in free):
+        truth = problem.solution.vjp(g.tolist())
+        raise case.failure(problem, "a saturated or zero entry has a gradient", came, truth, cotangent=g)
+    _vjp_matches(case, problem)
+
+
+@check("derivatives", "vjp")
+def vjp_sums_to_zero(case: Case) -> None:
+    """The total is fixed, so every gradient sums to 0."""
+    problem = case.problem(*MODERATE)
+    g = _cotangent(case, problem.n, problem.dtype)
+    came = case.pull_back(problem, g)
+    allowed = 2 * case.tolerance * problem.eps * float(np.abs(g).max()) * problem.n / problem.temperature
+    if not abs(math.fsum(came)) <= allowed:
+        truth = problem.solution.vjp(g.tolist())
+        raise case.failure(problem, f"the gradient sums to {math.fsum(came):.3g}", came, truth, cotangent=g)
+
+
+@check("derivatives", "vjp")
+def vjp_agrees_with_finite_differences(case: Case) -> None:
+    """The target's vjp predicts what its own projection does inside the linear piece, where nothing else is in the way."""
+    problem = case.problem(*MODERATE, "near-kink")
+    direction = _cotangent(case, problem.n, problem.dtype)
+    g = _cotangent(case, problem.n, problem.dtype)
+    seen = central_difference(lambda x: case.project(problem, x), problem, direction)
+    if seen is None:
+        return case.reject()
+    predicted = _dot(_fractions(case.pull_back(problem, g)), seen.displacement)
+    observed = _dot(_fractions(g), _fractions(seen.change))
+    noise = Fraction(4 * case.tolerance * problem.eps * float(np.abs(g).sum()))
+    if abs(predicted - observed) > noise:
+        reason = (
+            f"p changes by {float(observed):.6g} along g, the vjp says {float(predicted):.6g} (step {seen.step:.3g})"
+        )
+        truth = problem.solution.vjp(g.tolist())
+        raise case.failure(problem, reason, case.pull_back(problem, g), truth, cotangent=g)

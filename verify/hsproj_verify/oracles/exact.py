@@ -1,0 +1,216 @@
+"""The answer as rational numbers: scores, k and temperature in, theta, p*, masks, kinks and derivatives out.
+
+Floats are rationals, so p* is a rational vector and every question about it has an exact answer. The method is the
+definition: F(t) = sum_i clip((x_i - t) / tau, 0, 1) falls from n to 0, bends only at the breakpoints x_i and x_i - tau, and
+theta solves F(theta) = k. Bisect the sorted breakpoints, then interpolate between two of them: O(n log n) operations on
+integers, which is what rationals with a common denominator are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+Number = float | int | Fraction
+
+
+@dataclass(frozen=True)
+class Solution:
+    """p* of one problem and everything that follows from it, exact.
+
+    `theta_low` and `theta_high` bound the thetas that serve, None standing for an end at infinity; they are equal where
+    theta is unique. Indices of the sets are ascending.
+    """
+
+    scores: tuple[Fraction | float, ...]
+    k: Fraction
+    temperature: Fraction
+    theta_low: Fraction | None
+    theta_high: Fraction | None
+    p: tuple[Fraction, ...]
+
+    def _where(self, condition: Sequence[bool]) -> tuple[int, ...]:
+        return tuple(i for i, holds in enumerate(condition) if holds)
+
+    @cached_property
+    def free(self) -> tuple[int, ...]:
+        """Indices with 0 < p* < 1."""
+        return self._where([0 < p < 1 for p in self.p])
+
+    @cached_property
+    def saturated(self) -> tuple[int, ...]:
+        """Indices with p* = 1."""
+        return self._where([p == 1 for p in self.p])
+
+    @property
+    def threshold(self) -> float | Fraction:
+        """The theta to report: the midpoint of the interval, -inf or inf for a half-line, 0 for the whole line."""
+        if self.theta_low is not None and self.theta_high is not None:
+            return (self.theta_low + self.theta_high) / 2
+        if self.theta_low is None and self.theta_high is None:
+            return Fraction(0)
+        return math.inf if self.theta_high is None else -math.inf
+
+    @property
+    def _unique_theta(self) -> Fraction | None:
+        return self.theta_low if self.theta_low == self.theta_high else None
+
+    @cached_property
+    def lower_kinks(self) -> tuple[int, ...]:
+        """Indices with x = theta, where theta is unique: p* is about to leave 0."""
+        theta = self._unique_theta
+        return () if theta is None else self._where([x == theta for x in self.scores])
+
+    @cached_property
+    def upper_kinks(self) -> tuple[int, ...]:
+        """Indices with x = theta + tau, where theta is unique: p* is about to leave 1."""
+        theta = self._unique_theta
+        return () if theta is None else self._where([x == theta + self.temperature for x in self.scores])
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether p* is differentiable in the scores here."""
+        return not self.lower_kinks and not self.upper_kinks
+
+    @cached_property
+    def margin(self) -> Fraction | None:
+        """Distance in the max norm from the scores to the nearest kink; None if there is none to meet.
+
+        A kink is a hyperplane a.x = b, at the distance slack / (sum of |a|): a = e_i - 1_F / m while some entries F are
+        free, a = e_i - e_j on a vertex.
+        """
+        if self._unique_theta is None:
+            if self.theta_low is None or self.theta_high is None:
+                return None
+            return (self.theta_high - self.theta_low) / 2
+        if not self.is_differentiable:
+            return Fraction(0)
+        theta, m = self._unique_theta, len(self.free)
+        distances = []
+        for i, x in enumerate(self.scores):
+            norm = Fraction(2 * (m - 1), m) if i in set(self.free) else Fraction(2)
+            if isinstance(x, Fraction) and norm:
+                distances.append(min(abs(x - theta), abs(x - theta - self.temperature)) / norm)
+        return min(distances, default=None)
+
+    def vjp(self, cotangent: Sequence[Number]) -> tuple[Fraction, ...]:
+        """The exact Jacobian (of the free set as it is) times `cotangent`; the Jacobian is symmetric."""
+        g = {i: Fraction(cotangent[i]) for i in self.free}
+        mean = sum(g.values(), Fraction(0)) / max(len(g), 1)
+        return tuple((g[i] - mean) / self.temperature if i in g else Fraction(0) for i in range(len(self.p)))
+
+    def jacobian(self) -> tuple[tuple[Fraction, ...], ...]:
+        """The exact Jacobian, row by row."""
+        n = len(self.p)
+        return tuple(self.vjp([int(i == j) for j in range(n)]) for i in range(n))
+
+    def nearest(self, dtype: str | np.dtype[np.floating]) -> np.ndarray:
+        """p* correctly rounded to `dtype`."""
+        return np.array([round_to(p, dtype) for p in self.p], dtype=dtype)
+
+
+class NoAnswerError(ValueError):
+    """The problem has no solution: NaN, or infinities that leave none."""
+
+
+def solve(scores: Sequence[Number], k: Number, temperature: Number = 1) -> Solution:
+    """Solve one problem exactly.
+
+    Parameters
+    ----------
+    scores : sequence of n floats, ints or Fractions
+        -inf masks an entry, +inf forces it to 1.
+    k, temperature : float, int or Fraction
+        0 <= k <= n, temperature > 0.
+
+    Raises
+    ------
+    NoAnswerError
+        If there is no projection.
+
+    Examples
+    --------
+    >>> from hsproj_verify.oracles import exact
+    >>> exact.solve([3.0, 1.0, 1.0, 0.0], 2).p
+    (Fraction(1, 1), Fraction(1, 2), Fraction(1, 2), Fraction(0, 1))
+    """
+    if any(math.isnan(x) for x in scores):
+        raise NoAnswerError("a score is NaN")
+    forced = sum(x == math.inf for x in scores)
+    total, tau = Fraction(k), Fraction(temperature)
+    finite = [Fraction(x) for x in scores if not math.isinf(x)]
+    if not (forced <= total <= forced + len(finite) and tau > 0):
+        raise NoAnswerError(
+            f"k={k} with {forced} scores of +inf, {len(finite)} finite ones and temperature {temperature}"
+        )
+    low, high = _theta_interval(finite, total - forced, tau)
+    held = tuple(x if math.isinf(x) else Fraction(x) for x in scores)
+    # With an infinite end every finite score lies on the same side: any finite theta that serves will do.
+    theta = low if low is not None else high
+
+    def entry(x: Fraction | float) -> Fraction:
+        if isinstance(x, float):
+            return Fraction(int(x > 0))
+        assert theta is not None
+        return min(max((x - theta) / tau, Fraction(0)), Fraction(1))
+
+    p = tuple(map(entry, held))
+    return Solution(held, total, tau, low, high, p)
+
+
+def _theta_interval(x: list[Fraction], k: Fraction, tau: Fraction) -> tuple[Fraction | None, Fraction | None]:
+    """All theta with F(theta) = k, as an interval; None for an infinite end."""
+    if not x:
+        return None, None
+    unit = math.lcm(tau.denominator, k.denominator, *(score.denominator for score in x))
+    scores = [int(score * unit) for score in x]
+    width = int(tau * unit)
+    target = int(k * unit) * width
+
+    def excess(t: int) -> int:
+        """(F(t) - k) in units of 1 / (unit * width)."""
+        return sum(min(max(score - t, 0), width) for score in scores) * unit - target
+
+    breakpoints = sorted({*scores, *(score - width for score in scores)})
+    # F(breakpoints[0]) = n >= k and F(breakpoints[-1]) = 0 <= k. Find the last breakpoint at or above k.
+    first, last = 0, len(breakpoints) - 1
+    while first < last:
+        middle = (first + last + 1) // 2
+        if excess(breakpoints[middle]) >= 0:
+            first = middle
+        else:
+            last = middle - 1
+    here = breakpoints[first]
+    above = excess(here)
+    if above > 0:
+        there = breakpoints[first + 1]
+        theta = here + Fraction(above * (there - here), above - excess(there))
+        return theta / unit, theta / unit
+    # F(here) = k: theta is `here`, and whatever flat piece of F ends there.
+    flat = first > 0 and excess(breakpoints[first - 1]) == 0
+    low = breakpoints[first - 1] if flat else here
+    low_end = None if low == breakpoints[0] else Fraction(low, unit)
+    high_end = None if here == breakpoints[-1] else Fraction(here, unit)
+    return low_end, high_end
+
+
+def round_to(value: Fraction, dtype: str | np.dtype[np.floating]) -> np.floating:
+    """`value` rounded to nearest, ties to even, in `dtype`.
+
+    Python rounds a Fraction to float64 correctly. Rounding that once more could be wrong next to a midpoint of the
+    narrower dtype, so the neighbours are compared exactly.
+    """
+    kind = np.dtype(dtype).type
+    guess = kind(float(value))
+    neighbours = {guess, np.nextafter(guess, kind(-np.inf)), np.nextafter(guess, kind(np.inf))}
+    finite = [c for c in neighbours if np.isfinite(c)]
+
+    def is_odd(c: np.floating) -> bool:
+        return bool(c.view(f"u{c.itemsize}") & 1)
+
+    return min(finite, key=lambda c: (abs(Fraction(float(c)) - value), is_odd(c)))

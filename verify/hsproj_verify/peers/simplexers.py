@@ -1,0 +1,28 @@
+"""simplexers (PyPI, BSD): `capped_simplexer(arr, s, axis=-1, method="root")`, Brent's method on the threshold.
+
+It takes one total for all rows and knows no temperature, no masks and no derivative; its docstring speaks of floating
+arrays of one or two dimensions and says nothing of integers, which it takes.
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from simplexers.capped import capped_simplexer
+
+from hsproj_verify.target import CLAIMS, Target
+
+
+def project(x: np.ndarray, k: Any) -> np.ndarray:
+    """The package's own call, by its default method; it answers a vector with a (1, n) array, which is undone here."""
+    answer: np.ndarray = capped_simplexer(x, k).reshape(x.shape)
+    return answer
+
+
+target = Target(
+    name="simplexers",
+    project=project,
+    claims=frozenset(CLAIMS) - {"temperature", "batch", "infinities", "vjp"},
+    origin="from simplexers.capped import capped_simplexer as function",
+    note=f'simplexers {version("simplexers")}, method="root" (its default)',
+)

@@ -1,0 +1,92 @@
+"""A problem, held exactly: scores, k, temperature and dtype in; arrays, the exact answer and pasteable Python out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hsproj_verify.oracles import exact
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One row to project.
+
+    Attributes
+    ----------
+    scores : tuple of n floats
+        Each is representable in `dtype`.
+    k, temperature : float
+    dtype : str
+        "float32" or "float64" (or an integer dtype): what the target is handed.
+
+    Examples
+    --------
+    >>> from hsproj_verify.problems import Problem
+    >>> problem = Problem((3.0, 1.0, 1.0, 0.0), 2.0)
+    >>> problem.solution.free
+    (1, 2)
+    """
+
+    scores: tuple[float, ...]
+    k: float
+    temperature: float = 1.0
+    dtype: str = "float64"
+
+    @property
+    def n(self) -> int:
+        """Number of scores."""
+        return len(self.scores)
+
+    @property
+    def eps(self) -> float:
+        """Machine epsilon of answers to this problem."""
+        kind = np.dtype(self.dtype)
+        return float(np.finfo(kind if kind.kind == "f" else np.float64).eps)
+
+    @property
+    def x(self) -> np.ndarray:
+        """The scores as a new array."""
+        return np.array(self.scores, dtype=self.dtype)
+
+    @cached_property
+    def solution(self) -> exact.Solution:
+        """The exact answer."""
+        return exact.solve(self.scores, self.k, self.temperature)
+
+    @property
+    def total(self) -> int | float:
+        """K as callers write it: an int if it is whole."""
+        return int(self.k) if self.k == math.floor(self.k) else self.k
+
+    def with_scores(self, scores: Sequence[float] | np.ndarray, **changes: Any) -> Problem:
+        """The same problem with other scores (and other changes by name)."""
+        return replace(self, scores=tuple(float(x) for x in scores), **changes)
+
+
+def array_source(array: np.ndarray) -> str:
+    """A Python expression for an array, exact."""
+
+    def number(value: Any) -> str:
+        if isinstance(value, float) and not math.isfinite(value):
+            return {math.inf: "np.inf", -math.inf: "-np.inf"}.get(value, "np.nan")
+        return repr(value)
+
+    def nested(values: Any) -> str:
+        return f"[{', '.join(map(nested, values))}]" if isinstance(values, list) else number(values)
+
+    return f'np.array({nested(array.tolist())}, dtype="{array.dtype}")'
+
+
+def error_in_eps(p: np.ndarray, truth: Sequence[Fraction], eps: float) -> float:
+    """max_i |p_i - p*_i| / (eps (1 + p*_i)); inf if an entry is not finite. What accuracy is measured in here."""
+    if not np.isfinite(p).all():
+        return math.inf
+    worst = max((abs(Fraction(float(a)) - b) / (1 + b) for a, b in zip(p, truth, strict=True)), default=Fraction(0))
+    return float(worst / Fraction(eps))

@@ -1,0 +1,161 @@
+"""Runs checks on a target: each under Hypothesis, which finds a failing example and shrinks it; a `Report` comes out."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from hsproj_verify.checks import CHECKS, Case, Check, CheckFailure
+from hsproj_verify.report import Outcome, Report, Result
+from hsproj_verify.target import CLAIMS, Target, TargetError, load
+
+DEFAULT_EXAMPLES = 200
+
+
+def check(
+    target: str | Target | Callable[..., object],
+    *,
+    vjp: str | Callable[..., object] | None = None,
+    seed: int = 0,
+    examples: int = DEFAULT_EXAMPLES,
+    tolerance: float = 8.0,
+    only: Iterable[str] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> Report:
+    """Judge an implementation; never raises on a failed check.
+
+    Parameters
+    ----------
+    target : str, Target or callable
+        ``package.module:function``, ``path/to/file.py:function``, or the thing itself.
+    vjp : str or callable, optional
+        Its vector-Jacobian product, (x, k, g) -> gradient.
+    seed : int
+        The same seed draws the same examples.
+    examples : int
+        Examples a check, before shrinking.
+    tolerance : float
+        In units of eps (1 + |p*|).
+    only : iterable of str, optional
+        Names of the checks to run; all by default.
+    expected_failures : mapping, optional
+        {check: reason}. Such a check counts as an expected failure if it fails, and as a failure if it passes.
+    progress : bool
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TargetError
+        If the call is wrong: no such target or check.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hsproj_verify import check
+    >>> report = check(lambda x, k: np.full(x.shape, k / x.shape[-1]), only=["total_is_k", "accurate_on_tied_scores"])
+    >>> report.verdict, report.counts["passed"], report.counts["failed"]
+    ('fail', 1, 1)
+    """
+    judged = _as_target(target, vjp)
+    expected = dict(expected_failures or {})
+    names = list(CHECKS) if only is None else list(only)
+    unknown = sorted({*names, *expected} - set(CHECKS))
+    if unknown:
+        raise TargetError(f"unknown checks {unknown}; known: {', '.join(CHECKS)}")
+    if examples < 1 or not tolerance > 0:
+        raise TargetError(f"examples must be at least 1 and tolerance positive; got {examples} and {tolerance}")
+    shown = _with_progress(names, judged.name) if progress else names
+    results = tuple(_run(CHECKS[name], judged, seed, examples, tolerance, expected.get(name)) for name in shown)
+    return Report(judged.name, judged.note, seed, examples, tolerance, results)
+
+
+def _as_target(target: str | Target | Callable[..., object], vjp: str | Callable[..., object] | None) -> Target:
+    if isinstance(target, str) and (vjp is None or isinstance(vjp, str)):
+        return load(target, vjp)
+    found = load(target) if isinstance(target, str) else target
+    pulled = load(vjp).project if isinstance(vjp, str) else vjp
+    if isinstance(found, Target):
+        return (
+            found if pulled is None else Target(found.name, found.project, pulled, {*found.claims, "vjp"}, found.origin)
+        )
+    if not callable(found):
+        raise TargetError(f"a target is a name, a callable or a Target; got {type(found).__name__}")
+    name = f"{found.__module__}:{getattr(found, '__qualname__', type(found).__name__)}"
+    return Target(name, found, pulled)
+
+
+def _with_progress(names: list[str], title: str) -> Iterable[str]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(names, description=title, console=Console(file=sys.stderr), transient=True)
+
+
+def _run(check: Check, target: Target, seed: int, examples: int, tolerance: float, expected: str | None) -> Result:
+    missing = [claim for claim in check.claims if claim not in target.claims]
+    if missing:
+        reason = f"{missing[0]} not claimed: the target does not say that it {CLAIMS[missing[0]]}"
+        return Result(check.name, check.level, Outcome.SKIPPED, reason, None, 0)
+    failure, executed = _search(check, target, seed, max(1, round(examples * check.weight)), tolerance)
+    if failure is None and executed == 0:
+        return Result(check.name, check.level, Outcome.FAILED, "no example was executed", None, 0)
+    if failure is None:
+        if expected is None:
+            return Result(check.name, check.level, Outcome.PASSED, "", None, executed)
+        reason = f"passed, but was expected to fail: {expected}"
+        return Result(check.name, check.level, Outcome.UNEXPECTED_PASS, reason, None, executed)
+    if expected is None:
+        return Result(check.name, check.level, Outcome.FAILED, failure.reason, failure.witness, executed)
+    reason = f"{expected} ({failure.reason})"
+    return Result(check.name, check.level, Outcome.EXPECTED_FAILURE, reason, failure.witness, executed)
+
+
+def _search(
+    check: Check, target: Target, seed: int, examples: int, tolerance: float
+) -> tuple[CheckFailure | None, int]:
+    """The shrunk failure, if any, and the number of examples that ran to their verdict."""
+    import hypothesis
+    from hypothesis import strategies as st
+
+    executed = 0
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    )
+    @hypothesis.given(st.data())
+    def search(data: st.DataObject) -> None:
+        nonlocal executed
+        check.run(Case(target, data, tolerance))
+        executed += 1
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # the target's warnings are its own business
+        try:
+            search()
+        except CheckFailure as failure:
+            return failure, executed + 1
+        except hypothesis.errors.Flaky as error:
+            causes = [e for e in getattr(error, "exceptions", ()) if isinstance(e, CheckFailure)]
+            if not causes:
+                raise
+            reason = f"not reproducible: the same input failed once and then passed ({causes[0].reason})"
+            return CheckFailure(reason, causes[0].witness), executed + 1
+        except hypothesis.errors.Unsatisfiable:
+            return None, executed
+    return None, executed

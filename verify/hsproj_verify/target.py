@@ -1,0 +1,181 @@
+"""What is judged: somebody's projection, how to call it, and what it claims.
+
+A target is called as project(x, k) or, where it claims temperatures, project(x, k, temperature=tau); its vjp as
+vjp(x, k, g). x has one row or, where it claims batches, rows along the last axis with one k each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CLAIMS = {
+    "temperature": "takes temperature=",
+    "batch": "takes (m, n) scores with one k a row",
+    "real-k": "takes totals that are not whole",
+    "float32": "takes and returns float32",
+    "integers": "takes integer scores",
+    "offsets": "takes scores and temperatures of any magnitude",
+    "infinities": "takes -inf (masked) and +inf (forced) scores",
+    "errors": "refuses bad input, with an exception or with NaN",
+    "vjp": "has a vector-Jacobian product",
+}
+"""What a target may or may not claim to do. It is judged in full on what it claims; the rest is skipped, with the reason."""
+
+
+class TargetError(ValueError):
+    """A target that can't be found or called: the call of the judge was wrong, not the target."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An implementation to judge.
+
+    Attributes
+    ----------
+    name : str
+        How reports call it.
+    project : callable
+        (x, k) -> p, or (x, k, temperature=tau) -> p.
+    vjp : callable, optional
+        (x, k, g) -> the gradient of sum(g * p) with respect to x.
+    claims : collection of str
+        From `CLAIMS`; all by default. "temperature" is dropped if `project` has no such parameter, "vjp" without a vjp.
+    origin : str
+        Python that brings `project` into scope as `function`, for witnesses.
+    note : str
+        What readers of a report should know: version, what it was not made for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hsproj_verify.target import Target
+    >>> uniform = Target("uniform", lambda x, k: np.full(x.shape, k / x.shape[-1]))
+    >>> sorted(set(uniform.claims))[:3]
+    ['batch', 'errors', 'float32']
+    """
+
+    name: str
+    project: Callable[..., Any]
+    vjp: Callable[..., Any] | None = None
+    claims: Collection[str] = field(default_factory=lambda: frozenset(CLAIMS))
+    origin: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.claims) - set(CLAIMS))
+        if unknown:
+            raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
+        claims = set(self.claims)
+        if self.vjp is None:
+            claims.discard("vjp")
+        if not _has_parameter(self.project, "temperature"):
+            claims.discard("temperature")
+        object.__setattr__(self, "claims", frozenset(claims))
+
+    def without(self, *claims: str) -> Target:
+        """The same target claiming less."""
+        unknown = sorted(set(claims) - set(CLAIMS))
+        if unknown:
+            raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
+        return replace(self, claims=frozenset(self.claims) - set(claims))
+
+    def __call__(self, x: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
+        """The target's projection, as it came."""
+        return self.project(x, k, **self._options(temperature))
+
+    def pull_back(self, x: np.ndarray, k: Any, g: np.ndarray, temperature: float = 1.0) -> Any:
+        """The target's vjp, as it came."""
+        assert self.vjp is not None
+        return self.vjp(x, k, g, **self._options(temperature))
+
+    def _options(self, temperature: float) -> dict[str, float]:
+        return {} if temperature == 1.0 else {"temperature": temperature}
+
+
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def load(spec: str, vjp: str | None = None) -> Target:
+    """A target by name: ``package.module:function`` or ``path/to/file.py:function``.
+
+    The name may also be that of a `Target`, which then brings its own vjp, claims and note.
+
+    Raises
+    ------
+    TargetError
+        If there is no such module, file or function, or it can't be imported.
+
+    Examples
+    --------
+    >>> from hsproj_verify.target import load
+    >>> load("numpy:clip").name
+    'numpy:clip'
+    """
+    found, origin = _find(spec)
+    if isinstance(found, Target):
+        target = replace(found, name=spec, origin=found.origin or f"{origin}.project")
+        return target if vjp is None else replace(target, vjp=_function(vjp), claims={*target.claims, "vjp"})
+    if not callable(found):
+        raise TargetError(f"{spec} is not callable: it is {type(found).__name__}")
+    return Target(spec, found, None if vjp is None else _function(vjp), origin=origin)
+
+
+def _function(spec: str) -> Callable[..., Any]:
+    found, _ = _find(spec)
+    if not callable(found):
+        raise TargetError(f"{spec} is not callable: it is {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+def _find(spec: str) -> tuple[Any, str]:
+    module_name, colon, attribute = spec.rpartition(":")
+    if not colon or not module_name or not attribute:
+        raise TargetError(f"a target is package.module:function or path/to/file.py:function; got {spec!r}")
+    try:
+        if module_name.endswith(".py"):
+            module = _module_of_file(Path(module_name))
+            origin = f"from hsproj_verify.target import load\nfunction = load({spec!r})"
+        else:
+            if "" not in sys.path:
+                sys.path.insert(0, "")  # the caller's own package, as `python -m` would find it
+            module = importlib.import_module(module_name)
+            origin = f"from {module_name} import {attribute.partition('.')[0]}\nfunction = {attribute}"
+    except TargetError:
+        raise
+    except Exception as error:
+        raise TargetError(
+            f"can't import {module_name!r} for the target {spec!r}: {type(error).__name__}: {error}"
+        ) from error
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise TargetError(f"{module_name!r} has no {attribute!r}")
+        found = getattr(found, part)
+    return found, origin
+
+
+def _module_of_file(path: Path) -> Any:
+    if not path.is_file():
+        raise TargetError(f"no such file: {path}")
+    name = f"hsproj_verify_target_{path.stem}"  # must not shadow an installed module of the same name
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
