@@ -3,6 +3,7 @@
 Finds theta with sum_i clip((x_i - theta) / tau, 0, 1) = k. docs/theory.md, section "Threshold".
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +69,17 @@ def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
     records = np.empty((rows.shape[0], _solve.COLUMNS))
     status = np.empty(rows.shape[0], dtype=np.int8)
     _solve.solve_rows(rows, k, temperature, records, status)
-    for r in np.flatnonzero(status == _solve.UNDECIDED):
+    for r in np.flatnonzero((status != _solve.CERTIFIED) & (status != _solve.EMPTY)):
         records[r] = _undecided_row(rows[r].astype(np.float64), k[r], temperature[r])
+    if (status == _solve.UNSETTLED).any():
+        # Nothing known leads here, so it must not pass unheard: the answer is right, the way to it was not.
+        warnings.warn(
+            f"the fast stage failed on {int((status == _solve.UNSETTLED).sum())} of {status.size} rows, the first of them "
+            f"row {int(np.argmax(status == _solve.UNSETTLED))}; they were solved in integers instead, which is exact but "
+            "slow. Please report the row.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return Threshold(records)
 
 

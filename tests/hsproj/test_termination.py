@@ -58,6 +58,24 @@ def test_two_cycle_between_neighbouring_floats(n: int) -> None:
             assert sol.p.tolist() == pytest.approx([float(p) for p in truth.p], rel=0, abs=4 * 2.0**-52)
 
 
+def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, records: np.ndarray, status: np.ndarray) -> None:
+        records[:] = np.nan
+        status[:] = [_solve.UNSETTLED, _solve.UNDECIDED]
+
+    monkeypatch.setattr(_solve, "solve_rows", faulty)
+    with pytest.warns(RuntimeWarning, match="failed on 1 of 2 rows, the first of them row 0"):
+        p = hsproj.project([[3.0, 1.0, 1.0, 0.0], [0.0, 3.0, 1.0, 1.0]], 2)
+    assert p.tolist() == [[1.0, 0.5, 0.5, 0.0], [0.0, 1.0, 0.5, 0.5]]
+
+
+def test_a_bad_approximation_is_not_mended_in_silence() -> None:
+    x = np.array([3.0, 1.0, 1.0, 0.0])
+    record = np.empty(_solve.COLUMNS)
+    assert _solve._certify(x, 2.0, 1.0, 0.5, record) == _solve.CERTIFIED
+    assert _solve._certify(x, 2.0, 1.0, 0.6, record) == _solve.UNSETTLED
+
+
 def _hard_rows(n: int) -> dict[str, tuple[np.ndarray, float, float]]:
     rng = np.random.default_rng(9)
     return {

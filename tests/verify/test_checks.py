@@ -144,6 +144,11 @@ def in_float32(x: Array, k: float, tau: float) -> Array:
     return by_rationals(x, k, tau).astype(np.float32).astype(x.dtype)
 
 
+def divides_by_zero(x: Array, k: float, tau: float) -> Array:
+    np.float64(1.0) / np.float64(len(exact.solve(x.tolist(), k, tau).free))
+    return by_rationals(x, k, tau)
+
+
 def sorted_answer(x: Array, k: float, tau: float) -> Array:
     return np.sort(by_rationals(x, k, tau))[::-1]
 
@@ -292,6 +297,7 @@ def test_every_check_is_shown_to_fail_by_some_wrong_implementation() -> None:
         "moves_no_further_than_the_scores",
         "masked_scores_drop_out",
         "memory_layout_does_not_matter",
+        "ordinary_calls_give_no_warning",
     }
     assert shown | implied == set(CHECKS)
 
@@ -311,6 +317,7 @@ def test_every_check_is_shown_to_fail_by_some_wrong_implementation() -> None:
         ("projecting_twice_changes_nothing", projects_half),
         ("moves_no_further_than_the_scores", lambda x, k, tau: by_rationals(x, k, tau / 4)),
         ("masked_scores_drop_out", lambda x, k, tau: by_rationals(np.nan_to_num(x, neginf=-1.0), k, tau)),
+        ("ordinary_calls_give_no_warning", divides_by_zero),
         ("memory_layout_does_not_matter", lambda x, k, tau: by_rationals(np.frombuffer(x.data, x.dtype), k, tau)),
     ],
 )

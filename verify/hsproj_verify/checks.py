@@ -7,6 +7,7 @@ are `case.tolerance` (8 by default) times eps (1 + |p*|), per entry, wherever no
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -533,6 +534,15 @@ def dtype_is_kept(case: Case) -> None:
 
 
 @check("calling")
+def ordinary_calls_give_no_warning(case: Case) -> None:
+    """A right call gives no RuntimeWarning: no division by zero at a vertex, no NaN that is masked afterwards."""
+    problem = case.problem("tied", "saturated-and-tied", "near-kink", "extreme-k", "huge-offset")
+    with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
+        warnings.simplefilter("error", RuntimeWarning)
+        case.project(problem)
+
+
+@check("calling")
 def memory_layout_does_not_matter(case: Case) -> None:
     """Strided, reversed, read-only and big-endian arrays give what a plain array gives."""
     from hypothesis import strategies as st
@@ -578,6 +588,9 @@ def bad_input_is_refused(case: Case) -> None:
         "complex scores": (x + 1j, 1, 1.0),
         "strings": (x.astype(str), 1, 1.0),
     }
+    if "infinities" in case.target.claims:
+        bad["more unmasked scores asked for than there are"] = (np.array([-np.inf, 0.0]), 2, 1.0)
+        bad["more forced scores than k"] = (np.array([np.inf, np.inf, 0.0]), 1, 1.0)
     if "temperature" in case.target.claims:
         bad |= {"temperature = 0": (x, 1, 0.0), "temperature = -1": (x, 1, -1.0), "temperature = nan": (x, 1, math.nan)}
     what = case.draw(st.sampled_from(sorted(bad)))
