@@ -39,7 +39,7 @@ def check(
     examples : int
         Examples a check, before shrinking.
     tolerance : float
-        In units of eps (1 + |p*|).
+        In units of eps (1 + p), p the exact answer.
     only : iterable of str, optional
         Names of the checks to run; all by default.
     expected_failures : mapping, optional

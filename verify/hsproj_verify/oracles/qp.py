@@ -22,10 +22,10 @@ class QPSolution:
     status : str
         Clarabel's own word, "optimal" when it is content.
     infeasibility : float
-        max of |sum p - k| and of how far p leaves [0, 1].
+        How far p leaves [0, 1], or its sum k, whichever is more.
     suboptimality : float
-        max_i |p_i - clip((x_i - theta) / tau, 0, 1)| with theta read off the solver's dual variable: how far its p and its
-        theta are from belonging together.
+        Largest difference of p_i and clip((x_i - theta) / tau, 0, 1), with theta the solver's dual variable: how far its p
+        and its theta are from belonging together.
     """
 
     p: np.ndarray
