@@ -11,34 +11,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hsproj_verify.case import MODERATE, Case, CheckFailure, Witness, failed, fractions
 from hsproj_verify.differences import central_difference
 from hsproj_verify.problems import Problem, array_source, error_in_eps
-from hsproj_verify.target import Target
-
-if TYPE_CHECKING:
-    from hypothesis.strategies import DataObject
-
-
-@dataclass(frozen=True)
-class Witness:
-    """A failing case: Python to paste, what came, and the exact answer."""
-
-    code: str
-    came: str
-    exact: str
-
-
-class CheckFailure(Exception):  # noqa: N818 - a verdict, not an error of the judge
-    """The target broke the property a check is about."""
-
-    def __init__(self, reason: str, witness: Witness) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.witness = witness
 
 
 @dataclass(frozen=True)
@@ -80,134 +59,6 @@ def check(level: str, *claims: str, weight: float = 1.0) -> Callable[[Callable[[
     return register
 
 
-@dataclass(frozen=True)
-class Case:
-    """One example of a check: draws inputs, calls the target, and knows how to fail with a witness."""
-
-    target: Target
-    data: DataObject
-    tolerance: float
-
-    def draw(self, strategy: Any) -> Any:
-        """A value from a Hypothesis strategy."""
-        return self.data.draw(strategy)
-
-    def problem(self, *families: str, min_size: int = 1, temperature: bool = True) -> Problem:
-        """A problem of one of the families (of any, by default) that the target claims to take."""
-        from hypothesis import strategies as st
-
-        from hsproj_verify.strategies import FAMILIES, problems
-
-        claimed = [f for f in families or FAMILIES if _FAMILY_CLAIMS.get(f, "batch") in {*self.target.claims, "batch"}]
-        family = self.draw(st.sampled_from(claimed))
-        claims = self.target.claims
-        with_temperature = temperature and "temperature" in claims
-        return self.draw(  # type: ignore[no-any-return]
-            problems(family, temperature=with_temperature, real_k="real-k" in claims, min_size=min_size)
-        )
-
-    def project(self, problem: Problem, x: np.ndarray | None = None) -> np.ndarray:
-        """The target's answer to one row, as float64; fails if it raises or is no row of numbers."""
-        scores = problem.x if x is None else x
-        return self.numbers(self.answer(problem, scores), problem, problem.n)
-
-    def answer(self, problem: Problem, x: np.ndarray) -> Any:
-        """The target's answer as it came; fails if it raises."""
-        try:
-            return self.target(x, problem.total, problem.temperature)
-        except Exception as error:
-            raise self.failure(problem, f"it raised {type(error).__name__}: {error}", repr(error)) from error
-
-    def numbers(self, came: Any, problem: Problem, *shape: int, doing: str = "project") -> np.ndarray:
-        """What came, as a float64 array of this shape."""
-        try:
-            array = np.asarray(came)
-            numeric = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise self.failure(problem, f"it returned {type(came).__name__}, not numbers", repr(came)) from None
-        if array.dtype.kind not in "biuf":
-            raise self.failure(problem, f"it returned dtype {array.dtype}, not real numbers", repr(came))
-        if array.shape != shape:
-            raise self.failure(problem, f"{doing} returned shape {array.shape} for shape {shape}", repr(came))
-        return numeric
-
-    def pull_back(self, problem: Problem, g: np.ndarray) -> np.ndarray:
-        """The target's vjp of one row, as float64."""
-        try:
-            came = self.target.pull_back(problem.x, problem.total, g, problem.temperature)
-        except Exception as error:
-            reason = f"its vjp raised {type(error).__name__}: {error}"
-            raise self.failure(problem, reason, repr(error), cotangent=g) from error
-        return self.numbers(came, problem, problem.n, doing="vjp")
-
-    def reject(self) -> None:
-        """Give this example up: it does not have what the check is about."""
-        from hypothesis import reject
-
-        reject()
-
-    def failure(
-        self,
-        problem: Problem,
-        reason: str,
-        came: Any,
-        truth: Sequence[Fraction] | None = None,
-        *,
-        cotangent: np.ndarray | None = None,
-    ) -> CheckFailure:
-        """What to raise: the reason, the call as Python, what came, and the truth (by default the exact projection)."""
-        lines = ["import numpy as np", self.target.origin, f"x = {array_source(problem.x)}"]
-        option = "" if problem.temperature == 1.0 else f", temperature={problem.temperature!r}"
-        if cotangent is None:
-            lines.append(f"function(x, {problem.total!r}{option})")
-        else:
-            lines.append(f"vjp(x, {problem.total!r}, {array_source(cotangent)}{option})")
-        return _failed(reason, lines, came, problem.solution.p if truth is None else truth)
-
-    def close(
-        self, p: np.ndarray, problem: Problem, what: str, own: np.ndarray | None = None, factor: float = 1.0
-    ) -> None:
-        """Fail unless p is within the tolerance (times `factor`) of the exact answer, or of the target's `own` other one."""
-        truth = problem.solution.p if own is None else _fractions(own)
-        error = error_in_eps(p, truth, problem.eps)
-        if not error <= self.tolerance * factor:
-            against = "" if own is None else f" from {array_source(own)}"
-            raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p)
-
-
-# What checks of structure and calling draw from: a target that only fails at 1e300 fails there, and not everywhere.
-MODERATE = ("ordinary", "tied", "saturated-and-tied")
-_FAMILY_CLAIMS = {"huge-offset": "offsets", "huge-scale": "offsets", "float32": "float32"}
-
-
-def _failed(reason: str, lines: Sequence[str], came: Any, truth: Sequence[Fraction]) -> CheckFailure:
-    code = "\n".join(line for line in lines if line)
-    if isinstance(came, np.ndarray) and came.ndim == 1 and came.size == len(truth) > _SHOWN:
-        # Of a long row, the entries that are furthest off.
-        worst = np.argsort([-float(abs(a - b)) for a, b in zip(_fractions(came), truth, strict=True)], kind="stable")[
-            :5
-        ]
-        at = f" at {worst.tolist()}, the worst of {came.size}"
-        return CheckFailure(
-            reason, Witness(code, array_source(came[worst]) + at, describe([truth[i] for i in worst]) + at)
-        )
-    shown = array_source(came) if isinstance(came, np.ndarray) else str(came)
-    return CheckFailure(reason, Witness(code, shown, describe(truth)))
-
-
-_SHOWN = 40
-
-
-def describe(values: Sequence[Fraction]) -> str:
-    """Rationals a person can read: as they are while short, else as the nearest float64."""
-    return "[" + ", ".join(str(v) if v.denominator < 10**6 and abs(v) < 10**6 else repr(float(v)) for v in values) + "]"
-
-
-def _fractions(array: np.ndarray) -> list[Fraction]:
-    """Entries as rationals; NaN and infinities as a number beyond all floats, far from every answer."""
-    return [Fraction(float(v)) if np.isfinite(v) else Fraction(2) ** 1100 for v in array]
-
-
 # Feasibility and optimality
 
 
@@ -226,7 +77,7 @@ def total_is_k(case: Case) -> None:
     problem = case.problem()
     p = case.project(problem)
     allowed = Fraction(case.tolerance * problem.eps) * (problem.n + Fraction(problem.k))
-    if not np.isfinite(p).all() or abs(sum(_fractions(p)) - Fraction(problem.k)) > allowed:
+    if not np.isfinite(p).all() or abs(sum(fractions(p)) - Fraction(problem.k)) > allowed:
         raise case.failure(problem, f"the total is {math.fsum(p)!r}, not {problem.total!r}", p)
 
 
@@ -470,7 +321,7 @@ def _batch(case: Case, rows: int) -> tuple[list[Problem], np.ndarray, np.ndarray
 
 def _batch_failure(case: Case, x: np.ndarray, k: np.ndarray, reason: str, came: Any, row: Problem) -> CheckFailure:
     lines = ["import numpy as np", case.target.origin, f"x = {array_source(x)}", f"function(x, {array_source(k)})"]
-    return _failed(reason, lines, came, row.solution.p)
+    return failed(reason, lines, came, row.solution.p)
 
 
 def _project_batch(case: Case, x: np.ndarray, k: np.ndarray, row: Problem) -> np.ndarray:
@@ -491,7 +342,7 @@ def rows_are_independent(case: Case) -> None:
     alone = [case.project(problem) for problem in problems]
     came = _project_batch(case, x, k, problems[0])
     for r, problem in enumerate(problems):
-        if not error_in_eps(came[r], _fractions(alone[r]), problem.eps) <= case.tolerance:
+        if not error_in_eps(came[r], fractions(alone[r]), problem.eps) <= case.tolerance:
             raise _batch_failure(case, x, k, f"row {r} is not what it is alone", came, problem)
 
 
@@ -508,7 +359,7 @@ def a_bad_row_costs_no_other_row(case: Case) -> None:
     if came.shape != x.shape or not np.isnan(came[1]).all():
         raise _batch_failure(case, x, k, "the row with NaN came back with numbers in it", came, problems[0])
     for r in (0, 2):
-        if not error_in_eps(came[r], _fractions(alone[r]), problems[r].eps) <= case.tolerance:
+        if not error_in_eps(came[r], fractions(alone[r]), problems[r].eps) <= case.tolerance:
             raise _batch_failure(case, x, k, f"row {r} suffered from the NaN in row 1", came, problems[r])
 
 
@@ -634,7 +485,7 @@ def _vjp_matches(case: Case, problem: Problem) -> None:
     came = case.pull_back(problem, g)
     truth = problem.solution.vjp(g.tolist())
     allowed = Fraction(2 * case.tolerance * problem.eps * float(np.abs(g).max())) / Fraction(problem.temperature)
-    worst = max(abs(a - b) for a, b in zip(_fractions(came), truth, strict=True))
+    worst = max(abs(a - b) for a, b in zip(fractions(came), truth, strict=True))
     if worst > allowed:
         raise case.failure(problem, f"the vjp is off by {float(worst):.3g}", came, truth, cotangent=g)
 
@@ -684,8 +535,8 @@ def vjp_agrees_with_finite_differences(case: Case) -> None:
     seen = central_difference(lambda x: case.project(problem, x), problem, direction)
     if seen is None:
         return case.reject()
-    predicted = _dot(_fractions(case.pull_back(problem, g)), seen.displacement)
-    observed = _dot(_fractions(g), _fractions(seen.change))
+    predicted = _dot(fractions(case.pull_back(problem, g)), seen.displacement)
+    observed = _dot(fractions(g), fractions(seen.change))
     noise = Fraction(4 * case.tolerance * problem.eps * float(np.abs(g).sum()))
     if abs(predicted - observed) > noise:
         reason = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsproj_verify.checks import Witness
+from hsproj_verify.case import Witness
 
 SCHEMA = "hsproj-verify/report/1"
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from hsproj_verify.checks import CHECKS, Case, Check, CheckFailure
+from hsproj_verify.case import Case, CheckFailure
+from hsproj_verify.checks import CHECKS, Check
 from hsproj_verify.report import Outcome, Report, Result
 from hsproj_verify.target import CLAIMS, Target, TargetError, load
 
