@@ -56,6 +56,7 @@ def solve_row(row: Array, k: float, tau: float) -> Array:
     record[_solve.PIVOT] = scores[pivot]
     record[_solve.DELTA_HIGH] = float(delta)
     record[_solve.DELTA_LOW] = float(delta - Fraction(float(delta)))
+    record[_solve.DELTA_ERROR] = max(abs(float(delta)) * 2.0**-100, _solve.LEAST)  # of two floats
     record[_solve.SCALE] = 2.0**exponent
     record[_solve.SUPPORT_FROM] = scores[zeros] if zeros < len(x) else np.inf
     record[_solve.SATURATED_FROM] = scores[unsaturated] if unsaturated < len(x) else np.inf
@@ -65,6 +66,27 @@ def solve_row(row: Array, k: float, tau: float) -> Array:
         record[_solve.UPPER_KINK] = scores[unsaturated]
     record[_solve.MARGIN] = float(min(slacks) / unit) if slacks else np.inf
     return record
+
+
+def project_row(row: Array, k: float, tau: float, support_from: float, saturated_from: float) -> Array:
+    """The projection of a row whose sets are known, each entry correctly rounded to the row's dtype."""
+    free = (row >= support_from) & (row < saturated_from)
+    x = [Fraction(score) for score in row[free].tolist()]
+    rest = Fraction(k) - int(np.count_nonzero(row >= saturated_from))
+    theta = (sum(x) - Fraction(tau) * rest) / len(x)
+    out = (row >= saturated_from).astype(row.dtype)
+    out[free] = [_nearest((score - theta) / Fraction(tau), row.dtype.type) for score in x]
+    return out
+
+
+def _nearest(value: Fraction, kind: type[np.floating]) -> np.floating:
+    """`value` rounded to nearest, ties to even. Python does it for float64; for float32 that would round twice."""
+    double = float(value)
+    near = kind(double)
+    far = 2.0 * double - float(near)
+    if float(near) == double or float(kind(far)) != far or value == double:
+        return near
+    return kind(max(float(near), far) if value > double else min(float(near), far))
 
 
 def _in_units(value: float, unit: int) -> int:

@@ -7,6 +7,7 @@ docs/theory.md derives it.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hsproj import _exact
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, Problem, read_problem, where_false
 from hsproj._threshold import Threshold, threshold
@@ -47,8 +48,9 @@ def project(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPol
 
     Notes
     -----
-    O(n) expected time and O(n) memory a row. Each entry is within 8 eps (1 + p) of the exact answer, eps that of the dtype,
-    whatever the offset and scale of the scores; no entry is -0.0. Equal scores get equal p, and p is ordered as x.
+    O(n) expected time and O(n) memory a row. For float64 and float32 each entry is the float nearest to the exact answer,
+    ties to even, whatever the offset and scale of the scores; float16 rounds the float32 answer once more. So p is ordered
+    as x, equal scores get equal p, and no entry is -0.0. docs/numerics.md proves it.
 
     References
     ----------
@@ -175,8 +177,12 @@ def project_rows(problem: Problem, theta: Threshold) -> Array:
     """The projection of canonical rows, given their thresholds."""
     from hsproj._kernels import _sweeps
 
-    out = np.empty_like(problem.rows)
-    _sweeps.project_rows(problem.rows, problem.temperature, theta.records, out)
+    rows, k, temperature = problem.rows, problem.k, problem.temperature
+    out = np.empty_like(rows)
+    doubtful = np.empty(len(rows), np.bool_)
+    _sweeps.project_rows(rows, temperature, theta.records, out, doubtful)
+    for r in np.flatnonzero(doubtful):
+        out[r] = _exact.project_row(rows[r], k[r], temperature[r], theta.support_from[r], theta.saturated_from[r])
     return out
 
 

@@ -32,7 +32,7 @@ class Threshold:
     @property
     def answered(self) -> Array:
         """Whether the row has an answer."""
-        return ~np.isnan(self._column("SUPPORT_FROM"))
+        return ~np.isnan(self.support_from)
 
     @property
     def value(self) -> Array:
@@ -45,6 +45,16 @@ class Threshold:
             error = (pivot - (theta - part)) + (delta - part)
             value: Array = np.where(np.isfinite(theta), theta + (error + rest), theta)
             return value
+
+    @property
+    def support_from(self) -> Array:
+        """The lowest score with p > 0."""
+        return self._column("SUPPORT_FROM")
+
+    @property
+    def saturated_from(self) -> Array:
+        """The lowest score with p = 1."""
+        return self._column("SATURATED_FROM")
 
     @property
     def margin(self) -> Array:

@@ -37,7 +37,7 @@ def two_product(a, b):
 
 @jit()
 def exact_sum(terms, count):
-    """(high, low) of the exact sum of `terms[:count]`; overwrites `terms`.
+    """(high, low, lost) of the exact sum of `terms[:count]`, which is high + low give or take lost; overwrites `terms`.
 
     Shewchuk's growing expansion: afterwards the terms are the exact sum as nonoverlapping parts, so the largest nonzero
     part carries its sign, and the sum is zero if and only if every part is zero.
@@ -49,19 +49,29 @@ def exact_sum(terms, count):
         terms[i] = carry
     high = 0.0
     low = 0.0
+    lost = 0.0
     for i in range(count - 1, -1, -1):
         high, error = two_sum(high, terms[i])
-        low += error
-    return two_sum(high, low)
+        low, error = two_sum(low, error)
+        lost += abs(error)
+    high, low = two_sum(high, low)
+    return high, low, 2.0 * lost
 
 
 @jit()
 def divide(high, low, divisor):
-    """(q, r) with q + r = (high + low) / divisor to about 2^-104, relative."""
+    """(q, r, lost) with (high + low) / divisor = q + r give or take lost / divisor; lost is 0 if that is exact.
+
+    The remainder of a correctly rounded quotient is a float, so each of the two steps below loses nothing it doesn't see.
+    """
     q = high / divisor
     p, e = two_product(q, divisor)
-    r = (((high - p) - e) + low) / divisor
-    return two_sum(q, r)
+    remainder, lost = two_sum((high - p) - e, low)
+    r = remainder / divisor
+    p, e = two_product(r, divisor)
+    lost = abs((remainder - p) - e) + abs(lost)
+    q, r = two_sum(q, r)
+    return q, r, 2.0 * lost
 
 
 @jit()

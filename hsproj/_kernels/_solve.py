@@ -17,11 +17,15 @@ from hsproj._kernels._jit import jit
 CERTIFIED, UNDECIDED, UNSETTLED, OUTSIDE, EMPTY = range(5)
 
 # Columns of the record of a row; `hsproj._threshold.Threshold` says what each one means.
-PIVOT, DELTA_HIGH, DELTA_LOW, SCALE, SUPPORT_FROM, SATURATED_FROM, LOWER_KINK, UPPER_KINK, MARGIN = range(9)
-COLUMNS = 9
+PIVOT, DELTA_HIGH, DELTA_LOW, SCALE, SUPPORT_FROM, SATURATED_FROM, LOWER_KINK, UPPER_KINK, MARGIN, DELTA_ERROR = range(
+    10
+)
+COLUMNS = 10
 
 # Between these, no sum of 2^40 scores overflows and no error term of a product underflows.
 LARGEST, SMALLEST = 2.0**900, 2.0**-450
+# Least bound on an error that is not 0: bounds are divided, and must not underflow to "exact".
+LEAST = 2.0**-1000
 
 # Newton alone settles ordinary rows in 4 to 8 evaluations; later steps alternate with breakpoints drawn from the bracket.
 FREE_STEPS, MAX_EVALUATIONS, MAX_PROOFS = 8, 200, 24
@@ -137,7 +141,7 @@ def _approach(x, k, tau, low, high, start):
 
 @jit()
 def _gap(piece, count, score, pivot, shift, terms):
-    """(high, low) of count * (theta - (score - shift)), exact but for the measured error of the piece's numerator.
+    """(high, low, lost) of count * (theta - (score - shift)), exact but for the measured error of the piece's numerator.
 
     The free piece gives count * (theta - pivot) = numerator - tau * rest; `piece` holds those four parts.
     """
@@ -199,14 +203,12 @@ def _unproved(gap, error):
 
 
 @jit()
-def _certify(x, k, tau, pivot, record):
+def _certify(x, k, tau, pivot, record, piece, terms):
     """Solve and prove the row from the approximation `pivot`; fills `record` and returns a status.
 
     The approximation solves the row but for the rounding of its sums and of itself. One that does not makes the row
     UNSETTLED: were a fault of `_approach` mended here, nobody would ever hear of it.
     """
-    piece = np.empty(4)
-    terms = np.empty(10)
     low, low_rest = 0.0, 0.0  # theta - pivot, and where it can still lie
     bottom, bottom_rest = -np.inf, 0.0
     top, top_rest = np.inf, 0.0
@@ -225,7 +227,7 @@ def _certify(x, k, tau, pivot, record):
                 terms[0] = d
                 terms[1] = e
                 terms[2] = -tau
-                slack, slack_rest = exact_sum(terms, 3)
+                slack, slack_rest, _lost = exact_sum(terms, 3)
                 if slack < 0.0:
                     return UNDECIDED  # theta + tau was rounded across a score
                 record[PIVOT] = zero_max
@@ -247,7 +249,7 @@ def _certify(x, k, tau, pivot, record):
             piece[2], piece[3] = two_product(-tau, rest)
             count = np.float64(free)
             below = _gap(piece, count, zero_max, pivot, 0.0, terms)[0] if zero_max > -np.inf else np.inf
-            first, first_rest = _gap(piece, count, free_min, pivot, 0.0, terms)
+            first, first_rest, lost = _gap(piece, count, free_min, pivot, 0.0, terms)
             last = _gap(piece, count, free_max, pivot, tau, terms)[0]
             over = _gap(piece, count, saturated_min, pivot, tau, terms)[0] if saturated_min < np.inf else -np.inf
             if below >= 0.0 and first < 0.0 and last > 0.0 and over <= 0.0 and rest >= 0.0:
@@ -260,7 +262,11 @@ def _certify(x, k, tau, pivot, record):
                     return UNDECIDED
                 # theta relative to a free score: nothing here exceeds tau, whatever the offset of the scores.
                 record[PIVOT] = free_min
-                record[DELTA_HIGH], record[DELTA_LOW] = divide(first, first_rest, count)
+                delta, delta_rest, delta_lost = divide(first, first_rest, count)
+                record[DELTA_HIGH] = delta
+                record[DELTA_LOW] = delta_rest
+                lost += error + delta_lost
+                record[DELTA_ERROR] = max(2.0 * lost / count, LEAST) if lost > 0.0 else 0.0
                 record[SUPPORT_FROM] = free_min
                 record[SATURATED_FROM] = saturated_min
                 record[LOWER_KINK] = zero_max if below == 0.0 else np.nan
@@ -272,7 +278,7 @@ def _certify(x, k, tau, pivot, record):
                 record[MARGIN] = abs(margin)
                 return CERTIFIED
             d, e = two_sum(free_min, -pivot)
-            step, step_rest = divide(first, first_rest, count)
+            step, step_rest, _lost = divide(first, first_rest, count)
             step, move = two_sum(step, d)
             step, step_rest = two_sum(step, step_rest + move + e)
             root_is_above = exceeds(step, step_rest, low, low_rest)
@@ -290,7 +296,7 @@ def _certify(x, k, tau, pivot, record):
 
 
 @jit()
-def _solve_row(x, k, tau, record):
+def _solve_row(x, k, tau, record, piece, terms):
     """One row: scores, total, temperature; fills `record` and returns a status."""
     record[:] = np.nan
     record[SCALE] = 1.0
@@ -317,11 +323,12 @@ def _solve_row(x, k, tau, record):
     # theta is in [lowest - tau, highest]; open the interval, so that its ends can be drawn too.
     low, high = np.nextafter(lowest - tau, -np.inf), np.nextafter(highest, np.inf)
     theta = _approach(x, k, tau, low, high, start)
-    return _certify(x, k, tau, theta, record)
+    return _certify(x, k, tau, theta, record, piece, terms)
 
 
 @jit()
 def solve_rows(rows, k, temperature, records, status):
     """Fill records (m, COLUMNS) and status (m,) for rows (m, n), k (m,) and temperature (m,)."""
+    piece, terms = np.empty(4), np.empty(10)  # scratch of `_certify`
     for r in range(rows.shape[0]):
-        status[r] = _solve_row(rows[r], k[r], temperature[r], records[r])
+        status[r] = _solve_row(rows[r], k[r], temperature[r], records[r], piece, terms)

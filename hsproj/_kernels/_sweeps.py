@@ -7,17 +7,84 @@ import numpy as np
 
 from hsproj._kernels._arithmetic import divide, split, two_sum
 from hsproj._kernels._jit import jit
-from hsproj._kernels._solve import DELTA_HIGH, DELTA_LOW, PIVOT, SATURATED_FROM, SCALE, SUPPORT_FROM
+from hsproj._kernels._solve import (
+    DELTA_ERROR,
+    DELTA_HIGH,
+    DELTA_LOW,
+    LEAST,
+    PIVOT,
+    SATURATED_FROM,
+    SCALE,
+    SUPPORT_FROM,
+)
+
+# SLIGHTLY: more than the rounding of a sum, relative. PAIR: more than the error of an answer held in two floats, relative.
+# Below TINY error terms may underflow.
+_SLIGHTLY, _PAIR, _TINY = 2.0**-50, 2.0**-100, 2.0**-300
 
 
 @jit()
-def project_rows(rows, temperature, records, out):
-    """p_i = (x_i - theta) / tau for the free scores, 0 below them and 1 above; theta = pivot + delta / scale.
+def _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low):
+    """(p, rest, lost) with (u - theta) / tau = p + rest give or take lost, for theta = pivot + delta / scale.
 
-    x_i - pivot is held exactly, as a pair, and the quotient is corrected by its remainder, so that p is off by little
-    more than the final rounding. Which entries are free is decided by comparing scores, never by the rounded quotient.
+    Every operation is followed by its own error, and lost adds up those that no longer fit: it is 0 only if p + rest is
+    exact, but for the error of delta itself.
+    """
+    d, e = two_sum(u, -pivot)
+    q, q_rest = two_sum(d * scale, -delta)
+    t, lost = two_sum(e * scale, -delta_rest)
+    q_rest, error = two_sum(q_rest, t)
+    lost = abs(lost) + abs(error)
+    q, q_rest = two_sum(q, q_rest)
+    # p = q / tau, and the remainder, a float, over tau again: `divide` with tau split once for the row.
+    p = q / tau
+    product = p * tau
+    p_high, p_low = split(p)
+    product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
+    remainder, error = two_sum((q - product) - product_rest, q_rest)
+    lost += abs(error)
+    rest = remainder / tau
+    product = rest * tau
+    p_high, p_low = split(rest)
+    product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
+    lost += abs((remainder - product) - product_rest)
+    p, rest = two_sum(p, rest)
+    # The product of a tiny quotient and tau may lose bits below all floats without a trace.
+    exact = lost == 0.0 and (remainder == 0.0 or abs(remainder) > _TINY)
+    return p, rest, 0.0 if exact else max(2.0 * lost / tau, LEAST)
+
+
+@jit()
+def _round(p, rest, lost, narrow):
+    """(float64, doubtful): p + rest rounded to float64, or to float32 if `narrow`; doubtful if lost could change it.
+
+    p is the float64 nearest to p + rest. To find the float32 nearest to it, rounding p is enough unless p is a midpoint of
+    two float32 numbers; then the sign of rest decides, and without a rest the tie does.
+    """
+    reach = 2.0 * lost + abs(rest) * _SLIGHTLY if lost > 0.0 else 0.0
+    doubtful = p + (rest + reach) != p or p + (rest - reach) != p or p < _TINY
+    if not narrow:
+        return p, doubtful
+    near = np.float64(np.float32(p))
+    far = near + 2.0 * (p - near)
+    if near == p or np.float64(np.float32(far)) != far:
+        return near, doubtful
+    if lost > 0.0 and abs(rest) <= 2.0 * lost:
+        return near, True
+    if rest == 0.0:
+        return near, doubtful
+    return (max(near, far) if rest > 0.0 else min(near, far)), doubtful
+
+
+@jit()
+def project_rows(rows, temperature, records, out, doubtful):
+    """p_i = (x_i - theta) / tau for the free scores, 0 below them and 1 above: correctly rounded, or the row is doubtful.
+
+    Which entries are free is decided by comparing scores, never by the quotient. Returns nothing; fills `out` and the
+    flags `doubtful` (m,) of rows with an entry whose rounding the float arithmetic leaves open.
     """
     m, n = rows.shape
+    narrow = out.itemsize == 4
     for r in range(m):
         pivot = records[r, PIVOT]
         delta = records[r, DELTA_HIGH]
@@ -25,24 +92,46 @@ def project_rows(rows, temperature, records, out):
         scale = records[r, SCALE]
         support_from = records[r, SUPPORT_FROM]
         saturated_from = records[r, SATURATED_FROM]
+        doubtful[r] = False
         if np.isnan(support_from):
             out[r, :] = np.nan
             continue
         tau = temperature[r] * scale
         tau_high, tau_low = split(tau)
+        # Scaling down may push the low part of a difference below all floats.
+        inexact = records[r, DELTA_ERROR] > 0.0 or scale < 1.0
+        delta_lost = max(records[r, DELTA_ERROR] / tau, LEAST) if inexact else 0.0
+        # First without a branch: `_quotient` short of its last bits, which change the rounding of next to no entry.
+        doubts = 0
         for i in range(n):
             u = np.float64(rows[r, i])
             d, e = two_sum(u, -pivot)
             q, q_rest = two_sum(d * scale, -delta)
             q_rest += e * scale - delta_rest
             p = q / tau
-            # The remainder q - p tau, exactly: two_product(p, tau) with tau split once for the row.
             product = p * tau
             p_high, p_low = split(p)
             product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
-            p += (((q - product) - product_rest) + q_rest) / tau
-            free = min(max(p, 0.0), 1.0) if u >= support_from else 0.0
-            out[r, i] = 1.0 if u >= saturated_from else free
+            p, rest = two_sum(p, (((q - product) - product_rest) + q_rest) / tau)
+            lost = p * _PAIR + delta_lost + abs(rest) * _SLIGHTLY
+            doubt = (p + (rest + lost) != p) | (p + (rest - lost) != p) | (p < _TINY)
+            if narrow:
+                near = np.float64(np.float32(p))
+                far = near + 2.0 * (p - near)
+                doubt |= (near != p) & (np.float64(np.float32(far)) == far)
+            supported = u >= support_from
+            saturated = u >= saturated_from
+            doubts += doubt & supported & (not saturated)
+            out[r, i] = 1.0 if saturated else (p if supported else 0.0)
+        if doubts == 0:
+            continue
+        for i in range(n):
+            u = np.float64(rows[r, i])
+            if u >= support_from and u < saturated_from:
+                p, rest, lost = _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low)
+                p, doubt = _round(p, rest, lost + delta_lost, narrow)
+                out[r, i] = p
+                doubtful[r] |= doubt
 
 
 @jit()
@@ -74,7 +163,8 @@ def _free_mean(v, free, scale):
     if count == 0 or not np.isfinite(total):
         return total, 0.0
     total, error = two_sum(total, rest)
-    return divide(total, error + lost, np.float64(count))
+    mean, mean_rest, _lost = divide(total, error + lost, np.float64(count))
+    return mean, mean_rest
 
 
 @jit()

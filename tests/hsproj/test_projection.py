@@ -45,6 +45,15 @@ def test_equal_scores_get_equal_bits() -> None:
     assert (p.reshape(30, 5) == p.reshape(30, 5)[:, :1]).all()
 
 
+def test_order_is_kept_to_the_last_bit() -> None:
+    # The second and third scores differ by one ulp, and both answers lie next to the same midpoint of two floats.
+    x = np.array([-1.0, float.fromhex("0x1.fffffffffffffp-54"), float.fromhex("0x1.0000000000001p-53"),
+                  float.fromhex("-0x1.6e4df2183f2e5p-3"), float.fromhex("-0x1.b6dba8d078a62p-57")])  # fmt: skip
+    p = hsproj.soft_binary_argmax(x, 2, temperature=float.fromhex("0x1.74d4d9810f6d3p+2"))
+    assert x[1] < x[2]
+    assert p[1] <= p[2]
+
+
 def test_no_entry_is_negative_zero() -> None:
     p = hsproj.project(np.concatenate([RNG.normal(size=200), [-0.0, 0.0]]), 20)
     assert not np.signbit(p).any()

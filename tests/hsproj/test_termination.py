@@ -72,8 +72,9 @@ def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pyt
 def test_a_bad_approximation_is_not_mended_in_silence() -> None:
     x = np.array([3.0, 1.0, 1.0, 0.0])
     record = np.empty(_solve.COLUMNS)
-    assert _solve._certify(x, 2.0, 1.0, 0.5, record) == _solve.CERTIFIED
-    assert _solve._certify(x, 2.0, 1.0, 0.6, record) == _solve.UNSETTLED
+    scratch = np.empty(4), np.empty(10)
+    assert _solve._certify(x, 2.0, 1.0, 0.5, record, *scratch) == _solve.CERTIFIED
+    assert _solve._certify(x, 2.0, 1.0, 0.6, record, *scratch) == _solve.UNSETTLED
 
 
 def _hard_rows(n: int) -> dict[str, tuple[np.ndarray, float, float]]:
