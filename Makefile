@@ -10,7 +10,7 @@ judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplex
 	$(BIN)/hsproj-verify check hsproj_verify.peers.simplexers:target --report simplexers-report.json; test $$? -le 1
 
 test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev ## style, formatting, and that the judge does not import what it judges
 	$(BIN)/ruff check .
@@ -29,7 +29,7 @@ wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone i
 	$(BIN)/python -m build --outdir dist .
 	$(PYTHON) -m venv build/wheel-venv
 	build/wheel-venv/bin/python -m pip install -q "$$(ls dist/*.whl)[test]"
-	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest -n auto tests
+	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest -n auto --dist loadfile tests
 
 check: lint types test docs wheel-test ## everything
 
