@@ -24,6 +24,15 @@ _SLIGHTLY, _PAIR, _TINY = 2.0**-50, 2.0**-100, 2.0**-300
 
 
 @jit()
+def _remainder(q, p, tau, tau_high, tau_low):
+    """What is left of q when p = fl(q / tau) takes p * tau away: a float, so exact. tau comes split, once for the row."""
+    product = p * tau
+    p_high, p_low = split(p)
+    product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
+    return (q - product) - product_rest
+
+
+@jit()
 def _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low):
     """(p, rest, lost) with (u - theta) / tau = p + rest give or take lost, for theta = pivot + delta / scale.
 
@@ -36,18 +45,12 @@ def _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low):
     q_rest, error = two_sum(q_rest, t)
     lost = abs(lost) + abs(error)
     q, q_rest = two_sum(q, q_rest)
-    # p = q / tau, and the remainder, a float, over tau again: `divide` with tau split once for the row.
+    # p = q / tau, and what remains over tau again.
     p = q / tau
-    product = p * tau
-    p_high, p_low = split(p)
-    product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
-    remainder, error = two_sum((q - product) - product_rest, q_rest)
+    remainder, error = two_sum(_remainder(q, p, tau, tau_high, tau_low), q_rest)
     lost += abs(error)
     rest = remainder / tau
-    product = rest * tau
-    p_high, p_low = split(rest)
-    product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
-    lost += abs((remainder - product) - product_rest)
+    lost += abs(_remainder(remainder, rest, tau, tau_high, tau_low))
     p, rest = two_sum(p, rest)
     # The product of a tiny quotient and tau may lose bits below all floats without a trace.
     exact = lost == 0.0 and (remainder == 0.0 or abs(remainder) > _TINY)
@@ -109,10 +112,7 @@ def project_rows(rows, temperature, records, out, doubtful):
             q, q_rest = two_sum(d * scale, -delta)
             q_rest += e * scale - delta_rest
             p = q / tau
-            product = p * tau
-            p_high, p_low = split(p)
-            product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
-            p, rest = two_sum(p, (((q - product) - product_rest) + q_rest) / tau)
+            p, rest = two_sum(p, (_remainder(q, p, tau, tau_high, tau_low) + q_rest) / tau)
             lost = p * _PAIR + delta_lost + abs(rest) * _SLIGHTLY
             doubt = (p + (rest + lost) != p) | (p + (rest - lost) != p) | (p < _TINY)
             if narrow:
@@ -172,7 +172,7 @@ def tangent_rows(v, free, temperature, out):
     """(1/tau) (f v - f mean_F(v)) a row: the Jacobian is symmetric, so this is both the jvp and the vjp."""
     m, n = v.shape
     for r in range(m):
-        # Halving the exponent range keeps a sum of huge cotangents from overflowing before the division.
+        # Scaling down keeps a sum of huge cotangents from overflowing before the division.
         scale = 1.0
         mean, mean_rest = _free_mean(v[r], free[r], scale)
         if not np.isfinite(mean):
