@@ -176,3 +176,16 @@ def test_the_installed_command_runs() -> None:
         [sys.executable, "-m", "hsproj_verify.cli", "check", "--help"], capture_output=True, text=True, check=True
     )
     assert "TARGET" in done.stdout
+
+
+def test_every_witness_runs_as_it_is_printed(wrong: str) -> None:
+    report = check(f"{wrong}:rescale", vjp=f"{wrong}:zero")
+    witnesses = [r.witness for r in report.failures]
+    assert any(".vjp" not in w.code and "vjp(x" in w.code for w in witnesses if w)
+    for witness in witnesses:
+        assert witness is not None
+        *setup, call = witness.code.splitlines()
+        scope: dict[str, Any] = {}
+        exec("\n".join(setup), scope)
+        if not witness.came.endswith("Error"):
+            eval(call, scope)

@@ -79,18 +79,15 @@ def check(
 
 
 def _as_target(target: str | Target | Callable[..., object], vjp: str | Callable[..., object] | None) -> Target:
-    if isinstance(target, str) and (vjp is None or isinstance(vjp, str)):
-        return load(target, vjp)
-    found = load(target) if isinstance(target, str) else target
-    pulled = load(vjp).project if isinstance(vjp, str) else vjp
-    if isinstance(found, Target):
-        return (
-            found if pulled is None else Target(found.name, found.project, pulled, {*found.claims, "vjp"}, found.origin)
-        )
-    if not callable(found):
-        raise TargetError(f"a target is a name, a callable or a Target; got {type(found).__name__}")
-    name = f"{found.__module__}:{getattr(found, '__qualname__', type(found).__name__)}"
-    return Target(name, found, pulled)
+    if isinstance(target, str):
+        judged = load(target)
+    elif isinstance(target, Target):
+        judged = target
+    elif callable(target):
+        judged = Target(f"{target.__module__}:{getattr(target, '__qualname__', type(target).__name__)}", target)
+    else:
+        raise TargetError(f"a target is a name, a callable or a Target; got {type(target).__name__}")
+    return judged if vjp is None else judged.with_vjp(vjp)
 
 
 def _with_progress(names: list[str], title: str) -> Iterable[str]:

@@ -50,7 +50,7 @@ class Target:
     claims : collection of str
         From `CLAIMS`; all by default. "temperature" is dropped if `project` has no such parameter, "vjp" without a vjp.
     origin : str
-        Python that brings `project` into scope as `function`, for witnesses.
+        Python that brings `project` into scope as `function` and `vjp`, if there is one, as `vjp`: for witnesses.
     note : str
         What readers of a report should know: version, what it was not made for.
 
@@ -87,6 +87,15 @@ class Target:
         if unknown:
             raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
         return replace(self, claims=frozenset(self.claims) - set(claims))
+
+    def with_vjp(self, vjp: str | Callable[..., Any]) -> Target:
+        """The same target with a vjp: by name, as `load` takes it, or the thing itself."""
+        claims = frozenset({*self.claims, "vjp"})
+        if not isinstance(vjp, str):
+            return replace(self, vjp=_callable("vjp", vjp), claims=claims)
+        found, setup, expression = _find(vjp)
+        origin = _lines(self.origin, _assign("vjp", setup, expression))
+        return replace(self, vjp=_callable(vjp, found), claims=claims, origin=origin)
 
     def __call__(self, x: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
         """The target's projection, as it came."""
@@ -125,35 +134,46 @@ def load(spec: str, vjp: str | None = None) -> Target:
     >>> load("numpy:clip").name
     'numpy:clip'
     """
-    found, origin = _find(spec)
+    found, setup, expression = _find(spec)
     if isinstance(found, Target):
-        target = replace(found, name=spec, origin=found.origin or f"{origin}.project")
-        return target if vjp is None else replace(target, vjp=_function(vjp), claims={*target.claims, "vjp"})
-    if not callable(found):
-        raise TargetError(f"{spec} is not callable: it is {type(found).__name__}")
-    return Target(spec, found, None if vjp is None else _function(vjp), origin=origin)
+        origin = found.origin or _assign("function", setup, f"{expression}.project")
+        if not found.origin and found.vjp is not None:
+            origin = _lines(origin, _assign("vjp", setup, f"{expression}.vjp"))
+        target = replace(found, name=spec, origin=origin)
+    else:
+        target = Target(spec, _callable(spec, found), origin=_assign("function", setup, expression))
+    return target if vjp is None else target.with_vjp(vjp)
 
 
-def _function(spec: str) -> Callable[..., Any]:
-    found, _ = _find(spec)
+def _callable(spec: str, found: Any) -> Callable[..., Any]:
     if not callable(found):
         raise TargetError(f"{spec} is not callable: it is {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 
-def _find(spec: str) -> tuple[Any, str]:
+def _assign(name: str, setup: str, expression: str) -> str:
+    return setup if setup.endswith(f" import {name}") and name == expression else f"{setup}\n{name} = {expression}"
+
+
+def _lines(*sources: str) -> str:
+    """Sources one after the other, without repeated lines."""
+    return "\n".join(dict.fromkeys(line for source in sources for line in source.splitlines()))
+
+
+def _find(spec: str) -> tuple[Any, str, str]:
+    """What the name stands for, and how a witness gets at it: lines of Python, then an expression."""
     module_name, colon, attribute = spec.rpartition(":")
     if not colon or not module_name or not attribute:
         raise TargetError(f"a target is package.module:function or path/to/file.py:function; got {spec!r}")
     try:
         if module_name.endswith(".py"):
             module = _module_of_file(Path(module_name))
-            origin = f"from hsproj_verify.target import load\nfunction = load({spec!r})"
+            setup, expression = "from hsproj_verify.target import load", f"load({spec!r})"
         else:
             if "" not in sys.path:
                 sys.path.insert(0, "")  # the caller's own package, as `python -m` would find it
             module = importlib.import_module(module_name)
-            origin = f"from {module_name} import {attribute.partition('.')[0]}\nfunction = {attribute}"
+            setup, expression = f"from {module_name} import {attribute.partition('.')[0]}", attribute
     except TargetError:
         raise
     except Exception as error:
@@ -165,7 +185,9 @@ def _find(spec: str) -> tuple[Any, str]:
         if not hasattr(found, part):
             raise TargetError(f"{module_name!r} has no {attribute!r}")
         found = getattr(found, part)
-    return found, origin
+    if module_name.endswith(".py") and not isinstance(found, Target):
+        expression += ".project"
+    return found, setup, expression
 
 
 def _module_of_file(path: Path) -> Any:
