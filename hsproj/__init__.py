@@ -1,8 +1,9 @@
 """hsproj: projection onto the hypersimplex {p in [0,1]^n : sum p = k}, its derivatives and its loss."""
 
 from hsproj._losses import hypersimplex_loss, hypersimplex_loss_and_grad
+from hsproj._oneshot import jacobian, jvp, vjp
 from hsproj._projection import binary_argmax, project, soft_binary_argmax
-from hsproj._solution import Projection, jacobian, jvp, solve, vjp
+from hsproj._solution import Projection, solve
 
 __all__ = [
     "Projection",

@@ -5,10 +5,62 @@ dp/dx = (1/tau) (diag(f) - f f^T / m) with f the indicator of the free set and m
 """
 
 import math
+from collections.abc import Iterator
+from itertools import chain, combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from hsproj._inputs import Array
+from hsproj._threshold import Threshold
+
+
+class Edges(NamedTuple):
+    """The entries next to leave 0 (`lower`) and 1 (`upper`), of the rows (numbers `rows`) where there is something to know.
+
+    Those are the rows at a kink, where the entries on a breakpoint are meant, and the rows without a free entry, where
+    it is the highest of the scores below theta and the lowest of those above theta + tau.
+    """
+
+    rows: Array
+    lower: Array
+    upper: Array
+
+    def kinks(self, smooth: Array, n: int) -> tuple[Array, Array]:
+        """(lower, upper) kinks of all rows, (m, n) each; `smooth` (m,) says which rows have none."""
+        lower, upper = np.zeros((2, smooth.size, n), np.bool_)
+        kinked = ~smooth[self.rows]
+        lower[self.rows[kinked]], upper[self.rows[kinked]] = self.lower[kinked], self.upper[kinked]
+        return lower, upper
+
+
+def find_edges(rows: Array, theta: Threshold) -> Edges:
+    """The edges of canonical rows."""
+    flat = theta.support_from == theta.saturated_from
+    index = np.flatnonzero(flat | ~np.isnan(theta.lower_kink) | ~np.isnan(theta.upper_kink))
+    scores = rows[index]
+    support_from, saturated_from = theta.support_from[index, None], theta.saturated_from[index, None]
+    finite = np.isfinite(scores)
+    highest = np.max(scores, axis=-1, initial=-np.inf, where=finite & (scores < support_from))
+    lowest = np.min(scores, axis=-1, initial=np.inf, where=finite & (scores >= saturated_from))
+    below = np.where(flat[index], highest, theta.lower_kink[index])
+    above = np.where(flat[index], lowest, theta.upper_kink[index])
+    return Edges(index, finite & (scores == below[:, None]), finite & (scores == above[:, None]))
+
+
+def limiting_sets(free: Array, lower: Array, upper: Array) -> Iterator[Array]:
+    """The free sets of smooth points arbitrarily near a row with these free entries and kinks (docs/theory.md).
+
+    Any kinks may be free nearby, as long as some entry balances them: without a free entry, kinks of both kinds or none.
+    """
+    kinks = np.flatnonzero(lower | upper)
+    balanced = free.any()
+    for chosen in chain.from_iterable(combinations(kinks.tolist(), size) for size in range(kinks.size + 1)):
+        joined = list(chosen)
+        if balanced or not joined or (lower[joined].any() and upper[joined].any()):
+            moving = free.copy()
+            moving[joined] = True
+            yield moving
 
 
 def tangent(v: Array, free: Array, temperature: Array, answered: Array) -> Array:

@@ -70,19 +70,35 @@ def solve_row(row: Array, k: float, tau: float) -> Array:
 
 def project_row(row: Array, k: float, tau: float, support_from: float, saturated_from: float) -> Array:
     """The projection of a row whose sets are known, each entry correctly rounded to the row's dtype."""
+    theta = _theta(row, k, tau, support_from, saturated_from)
     free = (row >= support_from) & (row < saturated_from)
-    x = [Fraction(score) for score in row[free].tolist()]
-    rest = Fraction(k) - int(np.count_nonzero(row >= saturated_from))
-    theta = (sum(x) - Fraction(tau) * rest) / len(x)
     out = (row >= saturated_from).astype(row.dtype)
-    out[free] = [_nearest((score - theta) / Fraction(tau), row.dtype.type) for score in x]
+    out[free] = [_nearest((Fraction(score) - theta) / Fraction(tau), row.dtype.type) for score in row[free].tolist()]
     return out
+
+
+def threshold_row(row: Array, k: float, tau: float, support_from: float, saturated_from: float) -> np.floating:
+    """Theta of a row whose sets are known, correctly rounded to the row's dtype."""
+    return _nearest(_theta(row, k, tau, support_from, saturated_from), row.dtype.type)
+
+
+def _theta(row: Array, k: float, tau: float, support_from: float, saturated_from: float) -> Fraction:
+    """Theta of a row whose sets are known; on a vertex the midpoint of its interval."""
+    free = row[(row >= support_from) & (row < saturated_from)].tolist()
+    if free:
+        rest = Fraction(k) - int(np.count_nonzero(row >= saturated_from))
+        return (sum(map(Fraction, free)) - Fraction(tau) * rest) / len(free)
+    low = Fraction(float(row[row < support_from].max()))
+    return (low + Fraction(float(saturated_from)) - Fraction(tau)) / 2
 
 
 def _nearest(value: Fraction, kind: type[np.floating]) -> np.floating:
     """`value` rounded to nearest, ties to even. Python does it for float64; for float32 that would round twice."""
+    largest, second = (float(v) for v in (np.finfo(kind).max, np.nextafter(np.finfo(kind).max, kind(0))))
+    if 2 * abs(value) >= 3 * Fraction(largest) - Fraction(second):  # half a step beyond the largest
+        return kind(np.inf if value > 0 else -np.inf)
     double = float(value)
-    near = kind(double)
+    near = kind(min(max(double, -largest), largest))
     far = 2.0 * double - float(near)
     if float(near) == double or float(kind(far)) != far or value == double:
         return near

@@ -4,6 +4,9 @@ p = argmin over {p in [0,1]^n, sum p = k} of ||p - x/tau||^2 / 2, that is p_i = 
 docs/theory.md derives it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -177,13 +180,29 @@ def project_rows(problem: Problem, theta: Threshold) -> Array:
     """The projection of canonical rows, given their thresholds."""
     from hsproj._kernels import _sweeps
 
-    rows, k, temperature = problem.rows, problem.k, problem.temperature
-    out = np.empty_like(rows)
-    doubtful = np.empty(len(rows), np.bool_)
-    _sweeps.project_rows(rows, temperature, theta.records, out, doubtful)
-    for r in np.flatnonzero(doubtful):
-        out[r] = _exact.project_row(rows[r], k[r], temperature[r], theta.support_from[r], theta.saturated_from[r])
+    out = np.empty_like(problem.rows)
+    doubtful = np.empty(len(out), np.bool_)
+    _sweeps.project_rows(problem.rows, problem.temperature, theta.records, out, doubtful)
+    _settle(problem, theta, out, doubtful, _exact.project_row)
     return out
+
+
+def threshold_rows(problem: Problem, theta: Threshold) -> Array:
+    """The thresholds of canonical rows, as floats of the rows' dtype."""
+    from hsproj._kernels import _sweeps
+
+    out = np.empty(len(problem.rows), problem.rows.dtype)
+    doubtful = np.empty(len(out), np.bool_)
+    _sweeps.threshold_rows(theta.records, out.itemsize == 4, out, doubtful)
+    _settle(problem, theta, out, doubtful, _exact.threshold_row)
+    return out
+
+
+def _settle(problem: Problem, theta: Threshold, out: Array, doubtful: Array, exactly: Callable[..., Any]) -> None:
+    """Replace what floats could not round by what rationals say."""
+    for r in np.flatnonzero(doubtful):
+        sets = theta.support_from[r], theta.saturated_from[r]
+        out[r] = exactly(problem.rows[r], problem.k[r], problem.temperature[r], *sets)
 
 
 def mask_rows(problem: Problem, theta: Threshold) -> tuple[Array, Array]:

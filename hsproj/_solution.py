@@ -5,19 +5,30 @@ The derivatives come from the masks; nothing is solved twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hsproj import _derivatives
+from hsproj._derivatives import Edges
 from hsproj._errors import refuse
 from hsproj._inputs import Array, Layout, NanPolicy, like_scores, read_problem
-from hsproj._projection import answer_rows, mask_rows, project_rows
+from hsproj._projection import answer_rows, mask_rows, project_rows, threshold_rows
+
+Selection = Literal["free", "closure"]
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
+
+
+class Kinks(NamedTuple):
+    """Entries exactly on a breakpoint where theta is unique: `lower` those with x = theta, `upper` with x = theta + tau."""
+
+    lower: Array
+    upper: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -56,7 +67,7 @@ class Projection:
     k: Array
     temperature: Array
     _layout: Layout
-    _kinks: tuple[Array, Array] | None
+    _edges: Edges
     _answered: Array
 
     @property
@@ -70,32 +81,56 @@ class Projection:
         """The axis along which each row lies, counted from the back."""
         return self._layout.axis - len(self._layout.shape)
 
-    def jvp(self, v: ArrayLike, /) -> Array:
+    @property
+    def kinks(self) -> Kinks:
+        """The entries where p is not differentiable: named pair of masks `lower` and `upper`, each of the shape of `x`.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([1.0, 0.0], 1).kinks
+        Kinks(lower=array([False,  True]), upper=array([ True, False]))
+        """
+        return Kinks(*map(self._layout.restore, self._edges.kinks(self._smooth, self._layout.n)))
+
+    def jvp(self, v: ArrayLike, /, *, selection: Selection = "free") -> Array:
         """Jacobian times `v`: how p moves when x moves along v. O(n), exact up to rounding.
 
         Parameters
         ----------
         v : array_like, broadcastable to the shape of `x`, real
-            Tangent. Entries outside the free set do not matter, even if they are NaN.
+            Tangent. Entries that the Jacobian does not move do not matter, even if they are NaN.
+        selection : {"free", "closure"}
+            Which generalised Jacobian to use at a kink: that of the free entries as they are, or of the free entries and
+            the kinks. Both are limits of Jacobians nearby; `generalized_jacobians` yields the others, and
+            `directional_derivative` is exact there. Away from kinks they are the same.
 
         Returns
         -------
         ndarray, shape and floating dtype of `x`
 
+        Raises
+        ------
+        TypeError, ValueError
+            If `v` does not hold real numbers or does not broadcast, or `selection` is neither of the two.
+
         Notes
         -----
-        At a kink this is the Jacobian of the free set as it is, one of the generalised Jacobians;
-        `directional_derivative` is exact there too.
+        Each entry is within 4 eps max|v| / temperature of the exact product, the maximum over the entries that move, for
+        any n.
 
         Examples
         --------
         >>> import hsproj
         >>> hsproj.solve([3.0, 1.0, 1.0, 0.0], 2).jvp([0.0, 1.0, 0.0, 0.0])
         array([ 0. ,  0.5, -0.5,  0. ])
+        >>> kink = hsproj.solve([1.0, 0.0], 1)
+        >>> kink.jvp([1.0, 0.0]), kink.jvp([1.0, 0.0], selection="closure")
+        (array([0., 0.]), array([ 0.5, -0.5]))
         """
-        return self._layout.restore(self._tangent(like_scores(v, "v", self._layout)))
+        return self._layout.restore(self._tangent(like_scores(v, "v", self._layout), self._moving(selection)))
 
-    def vjp(self, g: ArrayLike, /) -> Array:
+    def vjp(self, g: ArrayLike, /, *, selection: Selection = "free") -> Array:
         """Cotangent `g` times the Jacobian: the gradient of sum(g * p) with respect to x. O(n).
 
         The Jacobian is symmetric, so this is `jvp` under the name that reverse mode gives it.
@@ -106,7 +141,7 @@ class Projection:
         >>> hsproj.solve([5.0, 5.0, 0.0, 0.0], 2).vjp([1.0, 2.0, 3.0, 4.0])
         array([0., 0., 0., 0.])
         """
-        return self._layout.restore(self._tangent(like_scores(g, "g", self._layout)))
+        return self._layout.restore(self._tangent(like_scores(g, "g", self._layout), self._moving(selection)))
 
     def directional_derivative(self, v: ArrayLike, /) -> Array:
         """Lim (p(x + h v) - p(x)) / h as h falls to 0: one-sided at kinks, equal to `jvp` elsewhere.
@@ -132,18 +167,58 @@ class Projection:
         >>> sol.directional_derivative([0.0, 1.0]), sol.directional_derivative([0.0, -1.0])
         (array([-0.5,  0.5]), array([0., 0.]))
         """
-        rows = like_scores(v, "v", self._layout)
-        slopes = self._tangent(rows)
-        if self._kinks is not None:
-            free = self._layout.mask_rows(self.free)
-            lower, upper = self._kinks
-            temperature = self.temperature.reshape(-1)
-            for r in np.flatnonzero((lower | upper).any(axis=-1)):
-                slopes[r] = _derivatives.one_sided(rows[r], free[r], lower[r], upper[r], temperature[r])
-        return self._layout.restore(slopes)
+        return self._layout.restore(self._slopes(like_scores(v, "v", self._layout)))
 
-    def jacobian(self) -> Array:
-        """The dense Jacobian dp/dx, shape (..., n, n) with the batch first: for reading and tests.
+    @property
+    def dk(self) -> Array:
+        """Derivative of p with respect to k, shape and floating dtype of `x`; `dk_left` is the other side of a kink.
+
+        1/m for the m free entries, 0 elsewhere. It is one-sided, for a growing k, where the two sides differ: at kinks, and
+        where no entry is free, for there the next k moves the scores that are next. Where k can't grow, the other side.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([3.0, 1.0, 1.0, 0.0], 2).dk
+        array([0. , 0.5, 0.5, 0. ])
+        >>> vertex = hsproj.solve([9.0, 5.0, 1.0, 1.0], 2)
+        >>> vertex.dk, vertex.dk_left
+        (array([0. , 0. , 0.5, 0.5]), array([0., 1., 0., 0.]))
+        """
+        return self._shares(growing=True)
+
+    @property
+    def dk_left(self) -> Array:
+        """As `dk`, for a falling k."""
+        return self._shares(growing=False)
+
+    @property
+    def dtemperature(self) -> Array:
+        """Derivative of p with respect to the temperature, shape and floating dtype of `x`.
+
+        -(x - mean) / temperature^2 on the free entries, with the mean over them. At kinks it is one-sided, for a growing
+        temperature; `dtemperature_left` is the other side.
+
+        Notes
+        -----
+        A change of temperature acts like a change of the scores along -p: that is how it is computed. Within
+        8 eps / temperature of the exact value.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> hsproj.solve([3.0, 1.5, 1.0, 0.0], 2).dtemperature
+        array([ 0.  , -0.25,  0.25,  0.  ])
+        """
+        return self._layout.restore(self._slopes(-self._layout.rows(self.p)))
+
+    @property
+    def dtemperature_left(self) -> Array:
+        """As `dtemperature`, for a falling temperature."""
+        return self._layout.restore(0.0 - self._slopes(self._layout.rows(self.p)))
+
+    def jacobian(self, *, selection: Selection = "free") -> Array:
+        """The dense Jacobian dp/dx, shape (..., n, n) with the batch first: for reading and tests. See `jvp`.
 
         Examples
         --------
@@ -154,8 +229,34 @@ class Projection:
                [-1., -1.,  2.]])
         """
         layout = self._layout
-        rows = _derivatives.dense(layout.mask_rows(self.free), self.temperature.reshape(-1), self._answered)
+        rows = _derivatives.dense(self._moving(selection), self.temperature.reshape(-1), self._answered)
         return rows.reshape((*layout.batch, layout.n, layout.n)).astype(layout.dtype)
+
+    def generalized_jacobians(self) -> Iterator[Array]:
+        """All limits of Jacobians at smooth points nearby (Bouligand's), each (n, n), one after the other.
+
+        Away from kinks there is one; c kinks have up to 2^c. The first is that of ``selection="free"``, the last that
+        of ``selection="closure"``.
+
+        Raises
+        ------
+        ValueError
+            If there is more than one row, or the row has no answer.
+
+        Examples
+        --------
+        >>> import hsproj
+        >>> for jacobian in hsproj.solve([1.0, 0.0], 1).generalized_jacobians():
+        ...     print(jacobian.tolist())
+        [[0.0, 0.0], [0.0, 0.0]]
+        [[0.5, -0.5], [-0.5, 0.5]]
+        """
+        self._demand_one_row("generalised Jacobians")
+        if not self._answered[0]:
+            raise refuse(ValueError, "x", "have an answer", "a row of NaN", str(self._layout))
+        free, temperature = self._layout.mask_rows(self.free), self.temperature.reshape(-1)
+        sets = _derivatives.limiting_sets(free[0], *(kink[0] for kink in self._kink_rows()))
+        return (_derivatives.dense(f[None], temperature, self._answered)[0].astype(self._layout.dtype) for f in sets)
 
     def linear_operator(self) -> LinearOperator:
         """The Jacobian of a single row as a `scipy.sparse.linalg.LinearOperator`, shape (n, n), without its matrix.
@@ -173,17 +274,57 @@ class Projection:
         """
         from scipy.sparse.linalg import LinearOperator
 
-        if self._layout.batch:
-            raise refuse(ValueError, "x", "be a single row (one dimension) for a linear operator", str(self._layout))
+        self._demand_one_row("a linear operator")
         n = self._layout.n
         return LinearOperator((n, n), matvec=self._column, rmatvec=self._column, dtype=self._layout.dtype)
 
     def _column(self, v: Array) -> Array:
         return self.jvp(v.reshape(-1))
 
-    def _tangent(self, rows: Array) -> Array:
+    def _demand_one_row(self, purpose: str) -> None:
+        if self._layout.batch:
+            raise refuse(ValueError, "x", f"be a single row (one dimension) for {purpose}", str(self._layout))
+
+    @property
+    def _smooth(self) -> Array:
+        return self.is_differentiable.reshape(-1)
+
+    def _kink_rows(self) -> tuple[Array, Array]:
+        return self._edges.kinks(self._smooth, self._layout.n)
+
+    def _moving(self, selection: Selection) -> Array:
+        """Rows of the entries that the chosen Jacobian moves."""
+        if selection not in ("free", "closure"):
+            raise refuse(ValueError, "selection", "be 'free' or 'closure'", repr(selection))
         free = self._layout.mask_rows(self.free)
-        return _derivatives.tangent(rows, free, self.temperature.reshape(-1), self._answered)
+        if selection == "free" or self._smooth.all():
+            return free
+        lower, upper = self._kink_rows()
+        moving: Array = free | lower | upper
+        return moving
+
+    def _tangent(self, rows: Array, moving: Array) -> Array:
+        return _derivatives.tangent(rows, moving, self.temperature.reshape(-1), self._answered)
+
+    def _slopes(self, v: Array) -> Array:
+        """Directional derivatives along rows v."""
+        free = self._layout.mask_rows(self.free)
+        slopes = self._tangent(v, free)
+        temperature = self.temperature.reshape(-1)
+        for r, lower, upper in zip(*self._edges, strict=True):
+            if not self._smooth[r]:
+                slopes[r] = _derivatives.one_sided(v[r], free[r], lower, upper, temperature[r])
+        return slopes
+
+    def _shares(self, *, growing: bool) -> Array:
+        moving = self._layout.mask_rows(self.free).copy()
+        for r, lower, upper in zip(*self._edges, strict=True):
+            first, second = (lower, upper) if growing else (upper, lower)
+            joined = moving[r] | first
+            moving[r] = joined if joined.any() else second
+        shares = moving / np.maximum(moving.sum(axis=-1, keepdims=True), 1)
+        shares[~moving.any(axis=-1)] = np.nan
+        return self._layout.restore(shares)
 
     def __repr__(self) -> str:
         axis = self._layout.axis
@@ -240,15 +381,13 @@ def solve(
     array([False,  True,  True, False])
     """
     problem = read_problem(x, k, temperature, axis, nan_policy)
-    layout, rows = problem.layout, problem.rows
+    layout = problem.layout
     theta = answer_rows(problem)
     free, saturated = mask_rows(problem, theta)
-    lower, upper = rows == theta.lower_kink[:, None], rows == theta.upper_kink[:, None]
-    kinks = (lower, upper) if lower.any() or upper.any() else None
     smooth = theta.answered & np.isnan(theta.lower_kink) & np.isnan(theta.upper_kink)
     arrays: dict[str, Any] = {
         "p": layout.restore(project_rows(problem, theta)),
-        "threshold": layout.per_row(theta.value),
+        "threshold": layout.per_row(threshold_rows(problem, theta)),
         "free": layout.restore(free),
         "saturated": layout.restore(saturated),
         "margin": layout.per_row(theta.margin),
@@ -258,69 +397,5 @@ def solve(
     }
     for array in arrays.values():
         array.setflags(write=False)
-    return Projection(**arrays, _layout=layout, _kinks=kinks, _answered=theta.answered)
-
-
-def jvp(
-    x: ArrayLike,
-    k: ArrayLike,
-    v: ArrayLike,
-    /,
-    *,
-    temperature: ArrayLike = 1.0,
-    axis: int = -1,
-    nan_policy: NanPolicy = "propagate",
-) -> Array:
-    """Jacobian of `soft_binary_argmax` at x, times v, in one call; see `Projection.jvp`.
-
-    Examples
-    --------
-    >>> import hsproj
-    >>> hsproj.jvp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0], temperature=0.5)
-    array([ 0.,  1., -1.,  0.])
-    """
-    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).jvp(v)
-
-
-def vjp(
-    x: ArrayLike,
-    k: ArrayLike,
-    g: ArrayLike,
-    /,
-    *,
-    temperature: ArrayLike = 1.0,
-    axis: int = -1,
-    nan_policy: NanPolicy = "propagate",
-) -> Array:
-    """Gradient of sum(g * soft_binary_argmax(x, k)) with respect to x, in one call; see `Projection.vjp`.
-
-    Examples
-    --------
-    >>> import hsproj
-    >>> hsproj.vjp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0])
-    array([ 0. ,  0.5, -0.5,  0. ])
-    """
-    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).vjp(g)
-
-
-def jacobian(
-    x: ArrayLike,
-    k: ArrayLike,
-    /,
-    *,
-    temperature: ArrayLike = 1.0,
-    axis: int = -1,
-    nan_policy: NanPolicy = "propagate",
-) -> Array:
-    """Dense Jacobian of `soft_binary_argmax` at x, shape (..., n, n), in one call; see `Projection.jacobian`.
-
-    Examples
-    --------
-    >>> import hsproj
-    >>> hsproj.jacobian([3.0, 1.0, 1.0, 0.0], 2)
-    array([[ 0. ,  0. ,  0. ,  0. ],
-           [ 0. ,  0.5, -0.5,  0. ],
-           [ 0. , -0.5,  0.5,  0. ],
-           [ 0. ,  0. ,  0. ,  0. ]])
-    """
-    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).jacobian()
+    edges = _derivatives.find_edges(problem.rows, theta)
+    return Projection(**arrays, _layout=layout, _edges=edges, _answered=theta.answered)

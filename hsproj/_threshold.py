@@ -35,18 +35,6 @@ class Threshold:
         return ~np.isnan(self.support_from)
 
     @property
-    def value(self) -> Array:
-        """Theta as a float64, rounded once: pivot and delta may cancel, so their sum is taken with its error."""
-        pivot, scale = self._column("PIVOT"), self._column("SCALE")
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            delta, rest = self._column("DELTA_HIGH") / scale, self._column("DELTA_LOW") / scale
-            theta = pivot + delta
-            part = theta - pivot
-            error = (pivot - (theta - part)) + (delta - part)
-            value: Array = np.where(np.isfinite(theta), theta + (error + rest), theta)
-            return value
-
-    @property
     def support_from(self) -> Array:
         """The lowest score with p > 0."""
         return self._column("SUPPORT_FROM")

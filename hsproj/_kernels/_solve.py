@@ -227,12 +227,13 @@ def _certify(x, k, tau, pivot, record, piece, terms):
                 terms[0] = d
                 terms[1] = e
                 terms[2] = -tau
-                slack, slack_rest, _lost = exact_sum(terms, 3)
+                slack, slack_rest, lost = exact_sum(terms, 3)
                 if slack < 0.0:
                     return UNDECIDED  # theta + tau was rounded across a score
                 record[PIVOT] = zero_max
                 record[DELTA_HIGH] = 0.5 * slack
                 record[DELTA_LOW] = 0.5 * slack_rest
+                record[DELTA_ERROR] = lost
                 record[SUPPORT_FROM] = saturated_min
                 record[SATURATED_FROM] = saturated_min
                 record[LOWER_KINK] = zero_max if slack == 0.0 else np.nan
@@ -310,6 +311,7 @@ def _solve_row(x, k, tau, record, piece, terms):
         record[PIVOT] = 0.0 if finite == 0 else (-np.inf if everything else np.inf)
         record[DELTA_HIGH] = 0.0
         record[DELTA_LOW] = 0.0
+        record[DELTA_ERROR] = 0.0
         record[SUPPORT_FROM] = -_HIGHEST_FINITE if everything else np.inf
         record[SATURATED_FROM] = record[SUPPORT_FROM]
         record[MARGIN] = np.inf

@@ -65,7 +65,7 @@ def _round(p, rest, lost, narrow):
     two float32 numbers; then the sign of rest decides, and without a rest the tie does.
     """
     reach = 2.0 * lost + abs(rest) * _SLIGHTLY if lost > 0.0 else 0.0
-    doubtful = p + (rest + reach) != p or p + (rest - reach) != p or p < _TINY
+    doubtful = p + (rest + reach) != p or p + (rest - reach) != p
     if not narrow:
         return p, doubtful
     near = np.float64(np.float32(p))
@@ -131,7 +131,24 @@ def project_rows(rows, temperature, records, out, doubtful):
                 p, rest, lost = _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low)
                 p, doubt = _round(p, rest, lost + delta_lost, narrow)
                 out[r, i] = p
-                doubtful[r] |= doubt
+                doubtful[r] |= doubt or p < _TINY
+
+
+@jit()
+def threshold_rows(records, narrow, out, doubtful):
+    """Theta = pivot + delta / scale, correctly rounded to float64 (to float32 if `narrow`), or the row is doubtful."""
+    for r in range(out.size):
+        pivot = records[r, PIVOT]
+        doubtful[r] = False
+        if not np.isfinite(pivot):
+            out[r] = pivot
+            continue
+        theta, rest = two_sum(pivot, records[r, DELTA_HIGH])
+        rest, error = two_sum(rest, records[r, DELTA_LOW])
+        theta, rest = two_sum(theta, rest)
+        theta, doubt = _round(theta, rest, 2.0 * abs(error) + records[r, DELTA_ERROR], narrow)
+        out[r] = theta
+        doubtful[r] = doubt or records[r, SCALE] != 1.0 or not np.isfinite(theta)
 
 
 @jit()

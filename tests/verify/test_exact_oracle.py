@@ -82,6 +82,15 @@ def test_rounding_to_float32_does_not_round_twice() -> None:
     assert exact.round_to(Fr(1, 2**1074), "float64") == 5e-324
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_overflows_from_half_a_step_beyond_the_largest_number_on(dtype: str) -> None:
+    largest = np.finfo(dtype).max
+    step = Fr(float(largest)) - Fr(float(np.nextafter(largest, largest.dtype.type(0))))
+    assert exact.round_to(Fr(float(largest)) + step / 2 - 1, dtype) == largest
+    assert exact.round_to(Fr(float(largest)) + step / 2, dtype) == np.inf
+    assert exact.round_to(Fr(-10) ** 401, dtype) == -np.inf
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_quadratic_program_agrees_as_far_as_it_says(seed: int) -> None:
     rng = np.random.default_rng(seed)

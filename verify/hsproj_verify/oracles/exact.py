@@ -200,14 +200,19 @@ def _theta_interval(x: list[Fraction], k: Fraction, tau: Fraction) -> tuple[Frac
 
 
 def round_to(value: Fraction, dtype: str | np.dtype[np.floating]) -> np.floating:
-    """`value` rounded to nearest, ties to even, in `dtype`.
+    """`value` rounded to nearest, ties to even, in `dtype`; infinite from half a step beyond its largest number on.
 
     Python rounds a Fraction to float64 correctly. Rounding that once more could be wrong next to a midpoint of the
     narrower dtype, so the neighbours are compared exactly.
     """
     kind = np.dtype(dtype).type
-    guess = kind(float(value))
-    neighbours = {guess, np.nextafter(guess, kind(-np.inf)), np.nextafter(guess, kind(np.inf))}
+    largest = np.finfo(dtype).max
+    half_a_step = (Fraction(float(largest)) - Fraction(float(np.nextafter(largest, kind(0))))) / 2
+    if abs(value) >= Fraction(float(largest)) + half_a_step:
+        return kind(math.copysign(math.inf, value))
+    guess = np.clip(float(value), -largest, largest).astype(kind)
+    with np.errstate(over="ignore"):
+        neighbours = {guess, np.nextafter(guess, kind(-np.inf)), np.nextafter(guess, kind(np.inf))}
     finite = [c for c in neighbours if np.isfinite(c)]
 
     def is_odd(c: np.floating) -> bool:
