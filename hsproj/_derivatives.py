@@ -7,7 +7,7 @@ dp/dx = (1/tau) (diag(f) - f f^T / m) with f the indicator of the free set and m
 import math
 from collections.abc import Iterator
 from itertools import chain, combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,15 +73,16 @@ def tangent(v: Array, free: Array, temperature: Array, answered: Array) -> Array
     return out
 
 
-def dense(free: Array, temperature: Array, answered: Array) -> Array:
-    """(m, n, n) float64 Jacobians."""
+def dense(free: Array, temperature: Array, answered: Array, dtype: np.dtype[Any]) -> Array:
+    """(m, n, n) Jacobians."""
     f = free.astype(np.float64)
     share = f / np.maximum(f.sum(axis=-1, keepdims=True), 1.0)
-    jacobian: Array = (np.eye(f.shape[-1]) * f[:, None, :] - f[:, :, None] * share[:, None, :]) / temperature[
-        :, None, None
-    ]
-    jacobian[~answered] = np.nan
-    return jacobian
+    identity = np.eye(f.shape[-1])
+    with np.errstate(over="ignore", under="ignore"):  # 1/tau may be beyond the range of the dtype
+        jacobian: Array = (identity * f[:, None, :] - f[:, :, None] * share[:, None, :]) / temperature[:, None, None]
+        jacobian[~answered] = np.nan
+        rounded: Array = jacobian.astype(dtype)
+        return rounded
 
 
 def one_sided(v: Array, free: Array, lower: Array, upper: Array, temperature: float) -> Array:
@@ -92,9 +93,11 @@ def one_sided(v: Array, free: Array, lower: Array, upper: Array, temperature: fl
     when its v is below. The extreme one joins first, and then no later change of mu can make it leave, so the search
     ends after at most one step a kink.
     """
-    # A power of two keeps the sums of huge entries from overflowing and changes no bit of the others.
-    exponent = int(np.frexp(np.abs(v).max(initial=0.0, where=np.isfinite(v)))[1])
-    w = np.ldexp(v.astype(np.float64), -exponent)
+    # Powers of two keep the sums of huge entries from overflowing, and quotients by tiny temperatures, and change no bit.
+    concerned = np.where(free | lower | upper, v, 0.0).astype(np.float64)
+    largest = np.frexp(np.abs(concerned).max(initial=0.0, where=np.isfinite(concerned)))[1]
+    w = np.ldexp(concerned, -int(largest))
+    tau, exponent = np.frexp(temperature)
     rising = np.sort(w[lower])[::-1].tolist()
     falling = np.sort(w[upper]).tolist()
     moving = w[free].tolist()
@@ -117,8 +120,8 @@ def one_sided(v: Array, free: Array, lower: Array, upper: Array, temperature: fl
     d[lower] = np.maximum(d[lower], 0.0)
     d[upper] = np.minimum(d[upper], 0.0)
     d[~(free | lower | upper)] = 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        slope: Array = np.ldexp(d / temperature, exponent)
+    with np.errstate(over="ignore", under="ignore"):
+        slope: Array = np.ldexp(d / tau, int(largest) - int(exponent))
         return slope.astype(v.dtype)
 
 

@@ -12,13 +12,12 @@ import numpy as np
 from hsproj._inputs import Array
 
 
-def suitable_exponent(finite: Array, tau: float) -> int:
-    """The power of two that brings a row's scores and temperature into the range where the kernels' arithmetic is exact."""
+def suitable_exponents(rows: Array, tau: Array) -> Array:
+    """The powers of two that bring scores (m, n) and temperatures (m,) into the range where the kernels are exact."""
     from hsproj._kernels._solve import LARGEST, SMALLEST
 
-    if tau < SMALLEST:
-        return -400 - int(np.frexp(tau)[1])
-    return -200 if max(tau, np.abs(finite).max()) > LARGEST else 0
+    largest = np.maximum(np.abs(rows).max(axis=-1, initial=0.0, where=np.isfinite(rows)), tau)
+    return np.where(tau < SMALLEST, -400 - np.frexp(tau)[1], np.where(largest > LARGEST, -200, 0))
 
 
 def solve_row(row: Array, k: float, tau: float) -> Array:
@@ -50,7 +49,7 @@ def solve_row(row: Array, k: float, tau: float) -> Array:
         pivot = zeros - 1
 
     # On a vertex delta serves the reported threshold alone, and is no longer small: it goes unscaled.
-    exponent = suitable_exponent(np.zeros(1), tau) if free else 0
+    exponent = int(suitable_exponents(np.zeros((1, 1)), np.array([tau]))[0]) if free else 0
     delta = (theta - x[pivot]) / unit * Fraction(2) ** exponent
     record = np.full(_solve.COLUMNS, np.nan)
     record[_solve.PIVOT] = scores[pivot]

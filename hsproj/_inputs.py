@@ -6,7 +6,7 @@ below this module validates, and nothing above it knows about axes.
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,11 +21,12 @@ NanPolicy = Literal["propagate", "raise"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the rows of an array lie: its shape, the axis of a row, and the dtype of answers."""
+    """Where the rows of an array lie: its shape, the axis of a row, the dtype of answers, and what the user calls it."""
 
     shape: tuple[int, ...]
     axis: int
     dtype: np.dtype[Any]
+    name: str
 
     @property
     def n(self) -> int:
@@ -43,7 +44,7 @@ class Layout:
         return self.shape[: self.axis] + self.shape[self.axis + 1 :]
 
     def __str__(self) -> str:
-        return f"x.shape={self.shape}, axis={self.axis - len(self.shape)}"
+        return f"{self.name}.shape={self.shape}, axis={self.axis - len(self.shape)}"
 
     def rows(self, array: Array) -> Array:
         """An array of this shape as canonical rows, without a copy where its memory already is that."""
@@ -54,13 +55,16 @@ class Layout:
         return self._rows(mask, np.bool_)
 
     def _rows(self, array: Array, kind: type[np.generic]) -> Array:
-        return np.ascontiguousarray(np.moveaxis(array, self.axis, -1), dtype=kind).reshape(self.m, self.n)
+        moved = np.moveaxis(array, self.axis, -1)
+        with np.errstate(over="ignore", under="ignore"):  # tangents may leave the range of the scores' dtype
+            return np.ascontiguousarray(moved, dtype=kind).reshape(self.m, self.n)
 
     def restore(self, rows: Array) -> Array:
         """Canonical rows as an array of this shape, in the dtype of answers."""
         kind = np.dtype(np.bool_) if rows.dtype == np.bool_ else self.dtype
         moved = rows.reshape((*self.batch, self.n))
-        return np.ascontiguousarray(np.moveaxis(moved, -1, self.axis), dtype=kind)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ascontiguousarray(np.moveaxis(moved, -1, self.axis), dtype=kind)
 
     def per_row(self, values: Array) -> Array:
         """(m,) values as an array of the batch's shape; floats in the dtype of answers."""
@@ -105,38 +109,39 @@ def floating_dtype(array: Array) -> np.dtype[Any]:
     return array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.float64)
 
 
-def per_row(value: ArrayLike, name: str, layout: Layout) -> Array:
-    """`value` broadcast over the batch, as float64 (m,)."""
+def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[[Array], Array], str]) -> Array:
+    """`value` broadcast over the batch, as float64 (m,), if every number in it keeps the rules: (which do, what it says)."""
     array = real_array(value, name, "iuf")
     try:
         spread = np.broadcast_to(array, layout.batch)
     except ValueError:
         rule = f"broadcast to the batch shape {layout.batch}"
         raise refuse(ValueError, name, rule, f"shape {array.shape}", str(layout)) from None
+    for keeps, rule in rules:
+        # A number that no row uses is looked at, too.
+        demand(keeps, name, rule, array if spread.size == 0 else spread, layout)
     return np.array(spread, dtype=np.float64).reshape(-1)
 
 
 def like_scores(value: ArrayLike, name: str, layout: Layout) -> Array:
-    """`value` broadcast to the shape of the scores, as canonical rows."""
+    """`value` broadcast to the shape of the scores."""
     array = real_array(value, name)
     try:
-        spread = np.broadcast_to(array, layout.shape)
+        return np.broadcast_to(array, layout.shape)
     except ValueError:
-        raise refuse(
-            ValueError, name, f"broadcast to the shape {layout.shape} of the scores", f"shape {array.shape}"
-        ) from None
-    return layout.rows(spread)
+        rule = f"broadcast to the shape {layout.shape} of the scores"
+        raise refuse(ValueError, name, rule, f"shape {array.shape}") from None
 
 
-def find_axis(axis: int, shape: Sequence[int]) -> int:
+def find_axis(axis: int, shape: Sequence[int], name: str = "x") -> int:
     """`axis` as an index into `shape`, counted from the front."""
     try:
         index = operator.index(axis)
     except TypeError:
         raise refuse(TypeError, "axis", "be an integer", repr(axis)) from None
     if not -len(shape) <= index < len(shape):
-        rule = f"satisfy {-len(shape)} <= axis < {len(shape)}" if shape else "name an axis of `x`, which has none"
-        raise refuse(ValueError, "axis", rule, f"axis={index}", f"x.shape={tuple(shape)}")
+        rule = f"satisfy {-len(shape)} <= axis < {len(shape)}" if shape else f"name an axis of `{name}`, which has none"
+        raise refuse(ValueError, "axis", rule, f"axis={index}", f"{name}.shape={tuple(shape)}")
     return index % len(shape)
 
 
@@ -146,34 +151,54 @@ def where_false(good: Array, layout: Layout) -> tuple[int, tuple[int, ...]]:
     return row, tuple(int(i) for i in np.unravel_index(row, layout.batch))
 
 
-def demand_totals(totals: Array, name: str, rule: str, layout: Layout) -> None:
-    """Refuse totals (m,) outside [0, n], as the argument `name`."""
-    _demand((totals >= 0) & (totals <= layout.n), name, rule, "k", totals, layout)
-
-
-def _demand(good: Array, name: str, rule: str, symbol: str, values: Array, layout: Layout) -> None:
+def demand(
+    keeps: Callable[[Array], Array], name: str, rule: str, values: Array, layout: Layout, symbol: str = ""
+) -> None:
+    """Refuse values, one a row, that don't keep the rule, naming the first row."""
+    good = keeps(values)
     if not good.all():
-        row, index = where_false(good, layout)
-        at = f", row {index}" if layout.batch else ""
-        number = repr(float(values[row])).removesuffix(".0")
-        raise refuse(ValueError, name, rule, f"{symbol}={number} with n={layout.n}", f"{layout}{at}")
+        row = int(np.argmin(good))
+        index = tuple(int(i) for i in np.unravel_index(row, values.shape))
+        at = f", row {index}" if layout.batch and values.size == layout.m else ""
+        number = repr(float(values.reshape(-1)[row])).removesuffix(".0")
+        came = f"{symbol or name}={number}"
+        raise refuse(
+            ValueError, name, rule, f"{came} with n={layout.n}" if "n" in rule.split() else came, f"{layout}{at}"
+        )
+
+
+def total_rule(layout: Layout) -> tuple[Callable[[Array], Array], str]:
+    """What every total has to keep."""
+    return lambda k: (k >= 0) & (k <= layout.n), "satisfy 0 <= k <= n"
 
 
 def read_scores(x: ArrayLike, axis: int, name: str = "x") -> tuple[Array, Layout]:
     """Scores as an array, and how their rows lie."""
     array = real_array(x, name)
-    return array, Layout(array.shape, find_axis(axis, array.shape), floating_dtype(array))
+    return array, Layout(array.shape, find_axis(axis, array.shape, name), floating_dtype(array), name)
 
 
 def read_problem(
-    x: ArrayLike, k: ArrayLike, temperature: ArrayLike, axis: int, nan_policy: NanPolicy, name: str = "x"
+    x: ArrayLike,
+    k: ArrayLike,
+    temperature: ArrayLike,
+    axis: int,
+    nan_policy: NanPolicy,
+    name: str = "x",
+    *,
+    whole: bool = False,
 ) -> Problem:
-    """Everything that can be wrong about the call itself is refused here."""
-    if nan_policy not in ("propagate", "raise"):
-        raise refuse(ValueError, "nan_policy", "be 'propagate' or 'raise'", repr(nan_policy))
+    """Everything that can be wrong about the call itself is refused here; `whole` says that k must be integers."""
+    demand_choice(nan_policy, "nan_policy", "propagate", "raise")
     array, layout = read_scores(x, axis, name)
-    totals = per_row(k, "k", layout)
-    demand_totals(totals, "k", "satisfy 0 <= k <= n", layout)
-    tau = per_row(temperature, "temperature", layout)
-    _demand((tau > 0) & (tau < np.inf), "temperature", "be positive and finite", "temperature", tau, layout)
+    integers = (lambda k: k == np.floor(k), "be an integer")
+    totals = per_row(k, "k", layout, total_rule(layout), *([integers] if whole else []))
+    tau = per_row(temperature, "temperature", layout, (lambda t: (t > 0) & (t < np.inf), "be positive and finite"))
     return Problem(layout.rows(array), totals, tau, layout, nan_policy)
+
+
+def demand_choice(value: object, name: str, *choices: str) -> None:
+    """Refuse a value that is none of the choices."""
+    if not (isinstance(value, str) and value in choices):
+        listed = f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}"
+        raise refuse(ValueError, name, f"be {listed}", repr(value))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hsproj._derivatives import tangent
 from hsproj._errors import refuse
-from hsproj._inputs import Array, NanPolicy, demand_totals, like_scores, read_problem, read_scores
+from hsproj._inputs import Array, NanPolicy, demand, demand_choice, like_scores, read_problem, read_scores, total_rule
 from hsproj._projection import answer_rows, mask_rows, project_rows
 
 Reduction = Literal["none", "sum", "mean"]
@@ -46,12 +46,12 @@ def hypersimplex_loss(
     Returns
     -------
     scalar, or ndarray of the shape of `scores` without `axis` for "none"
-        In the floating dtype of `scores`.
+        In the floating dtype of `scores`. The mean over no rows is NaN.
 
     Raises
     ------
     TypeError, ValueError
-        As `soft_binary_argmax`, and if `reduction` is none of the three.
+        As `soft_binary_argmax`, if `reduction` is none of the three, or if a target is infinite.
 
     Examples
     --------
@@ -112,28 +112,33 @@ def _loss(
     *,
     with_gradient: bool,
 ) -> tuple[Any, Any]:
-    if reduction not in ("none", "sum", "mean"):
-        raise refuse(ValueError, "reduction", "be 'none', 'sum' or 'mean'", repr(reduction))
+    demand_choice(reduction, "reduction", "none", "sum", "mean")
     array, layout = read_scores(scores, axis, "scores")
-    y = like_scores(targets, "targets", layout)
+    aims = like_scores(targets, "targets", layout)
+    if np.isinf(aims).any():
+        raise refuse(ValueError, "targets", "be finite", "an infinite target", str(layout))
+    y = layout.rows(aims)
     missing: Array = np.logical_or.reduce(np.isnan(y), axis=-1)
+    if nan_policy == "raise":
+        demand(np.logical_not, "targets", "hold no NaN in any row", missing, layout, "NaN")
     if k is None:
-        totals = np.where(missing, 0.0, y.sum(axis=-1, dtype=np.float64))
-        demand_totals(totals, "targets", "sum to 0 <= k <= n in each row", layout)
+        totals = np.where(missing, 0.0, aims.sum(axis=layout.axis, dtype=np.float64).reshape(-1))
+        demand(total_rule(layout)[0], "targets", "sum to 0 <= k <= n in each row", totals, layout, "k")
         k = totals.reshape(layout.batch)
     problem = read_problem(array, k, temperature, axis, nan_policy, "scores")
     if missing.any():
         problem = replace(problem, rows=np.where(missing[:, None], np.nan, problem.rows))
     theta = answer_rows(problem)
-    difference = project_rows(problem, theta) - y
-    losses = 0.5 * np.square(difference, dtype=np.float64).sum(axis=-1)
-    weight = 1.0 / max(layout.m, 1) if reduction == "mean" else 1.0
-    if reduction == "none":
-        loss: Any = layout.per_row(losses)
-    else:
-        loss = layout.dtype.type(losses.sum() * weight if layout.m or reduction == "sum" else np.nan)
-    if not with_gradient:
-        return loss, None
-    free, _ = mask_rows(problem, theta)
-    gradient = tangent(difference, free, problem.temperature, theta.answered)
-    return loss, layout.restore(gradient * problem.rows.dtype.type(weight))
+    with np.errstate(over="ignore"):  # targets and losses may leave the range of the scores' dtype
+        difference = project_rows(problem, theta) - y
+        losses = 0.5 * np.square(difference, dtype=np.float64).sum(axis=-1)
+        weight = 1.0 / max(layout.m, 1) if reduction == "mean" else 1.0
+        if reduction == "none":
+            loss: Any = layout.per_row(losses)
+        else:
+            loss = layout.dtype.type(losses.sum() * weight if layout.m or reduction == "sum" else np.nan)
+        if not with_gradient:
+            return loss, None
+        free, _ = mask_rows(problem, theta)
+        gradient = tangent(difference, free, problem.temperature, theta.answered)
+        return loss, layout.restore(gradient * problem.rows.dtype.type(weight))

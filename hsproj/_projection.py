@@ -142,19 +142,27 @@ def binary_argmax(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: 
     """
     from hsproj._kernels import _sweeps
 
-    problem = read_problem(x, k, 1.0, axis, nan_policy)
-    whole = problem.k == np.floor(problem.k)
-    if not whole.all():
-        row, _ = where_false(whole, problem.layout)
-        raise refuse(ValueError, "k", "be an integer", f"k={float(problem.k[row])!r}", str(problem.layout))
-    out = np.empty_like(problem.rows)
-    _sweeps.top_rows(problem.rows, problem.k.astype(np.int64), out)
+    problem = read_problem(x, k, 1.0, axis, nan_policy, whole=True)
+    rows, totals = problem.rows, problem.k.astype(np.int64)
+    out = np.empty_like(rows)
+    _sweeps.top_rows(rows, totals, _kth_largest(rows, totals), out)
     _check_answers(
         np.logical_and.reduce(np.isfinite(out), axis=-1),
         problem,
         "hold no NaN and at least k scores that are not -inf in each row",
     )
     return problem.layout.restore(out)
+
+
+def _kth_largest(rows: Array, k: Array) -> Array:
+    """The k[r]-th largest score of each row; inf for k = 0, NaN where the row holds NaN."""
+    n = rows.shape[-1]
+    if not rows.size:
+        return np.full(k.size, np.inf)
+    # NaN sorts last. NumPy's selection is O(n) in the worst case, too.
+    ordered = np.partition(rows, np.unique(np.append(n - k[k > 0], n - 1)), axis=-1)
+    kth = np.take_along_axis(ordered, np.minimum(n - k, n - 1)[:, None], axis=-1)[:, 0]
+    return np.where(np.isnan(ordered[:, -1]), np.nan, np.where(k > 0, kth, np.inf))
 
 
 def _check_answers(answered: Array, problem: Problem, rule: str) -> None:
@@ -165,7 +173,7 @@ def _check_answers(answered: Array, problem: Problem, rule: str) -> None:
         up, masked = int(np.sum(scores == np.inf)), int(np.sum(scores == -np.inf))
         came = f"{int(np.sum(np.isnan(scores)))} NaN, {up} +inf and {masked} -inf with k={problem.k[row]:g}"
         where = f"{problem.layout}, row {index}" if problem.layout.batch else str(problem.layout)
-        raise refuse(ValueError, "x", rule, came, where)
+        raise refuse(ValueError, problem.layout.name, rule, came, where)
 
 
 def answer_rows(problem: Problem) -> Threshold:

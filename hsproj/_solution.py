@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from hsproj import _derivatives
 from hsproj._derivatives import Edges
 from hsproj._errors import refuse
-from hsproj._inputs import Array, Layout, NanPolicy, like_scores, read_problem
+from hsproj._inputs import Array, Layout, NanPolicy, demand_choice, like_scores, read_problem
 from hsproj._projection import answer_rows, mask_rows, project_rows, threshold_rows
 
 Selection = Literal["free", "closure"]
@@ -35,8 +35,8 @@ class Kinks(NamedTuple):
 class Projection:
     """Everything about one solution; made by `solve`.
 
-    Arrays are read-only. Those of one value a row have the shape of `x` without `axis`. A row without an answer (see
-    `nan_policy`) has NaN for numbers and False for flags.
+    `solve` marks its arrays as read-only. Those of one value a row have the shape of `x` without `axis`. A row without
+    an answer (see `nan_policy`) has NaN for numbers and False for flags.
 
     Attributes
     ----------
@@ -45,13 +45,14 @@ class Projection:
     threshold : ndarray
         theta, in units of `x`: for finite scores p_i > 0 iff x_i > theta, and p_i = 1 iff x_i >= theta + temperature. Where
         no entry is free, an interval of thetas serves and this is its midpoint: -inf or +inf where that interval is a
-        half-line (k = n or k = 0), 0 where it is the whole line. Here it is rounded to a float, which those comparisons
-        may not survive; the masks are exact.
+        half-line (k = n or k = 0), 0 where it is the whole line. Here it is the nearest float of the
+        dtype of `p`, which those comparisons
+        may not survive (it is infinite beyond the range of the dtype); the masks are exact.
     free, saturated : ndarray of bool, shape of `x`
         {0 < p < 1} and {p = 1}, of the exact answer, whatever its rounding.
     margin : ndarray
-        Distance in the max norm, in units of `x`, from the row to the nearest kink; inf if there is none to meet. Within
-        it the projection is affine.
+        Distance in the max norm, in units of `x`, from the row to the nearest kink, within 4 ulps; inf if there is none to
+        meet. Within it the projection is affine.
     is_differentiable : ndarray of bool
         Whether the row is not at a kink; decided exactly, even where `margin` is too small for a float.
     k, temperature : ndarray
@@ -99,7 +100,7 @@ class Projection:
         Parameters
         ----------
         v : array_like, broadcastable to the shape of `x`, real
-            Tangent. Entries that the Jacobian does not move do not matter, even if they are NaN.
+            Tangent, taken in the dtype of `x`. Entries that the Jacobian does not move do not matter, even if they are NaN.
         selection : {"free", "closure"}
             Which generalised Jacobian to use at a kink: that of the free entries as they are, or of the free entries and
             the kinks. Both are limits of Jacobians nearby; `generalized_jacobians` yields the others, and
@@ -128,7 +129,7 @@ class Projection:
         >>> kink.jvp([1.0, 0.0]), kink.jvp([1.0, 0.0], selection="closure")
         (array([0., 0.]), array([ 0.5, -0.5]))
         """
-        return self._layout.restore(self._tangent(like_scores(v, "v", self._layout), self._moving(selection)))
+        return self._layout.restore(self._tangent(self._rows(v, "v"), self._moving(selection)))
 
     def vjp(self, g: ArrayLike, /, *, selection: Selection = "free") -> Array:
         """Cotangent `g` times the Jacobian: the gradient of sum(g * p) with respect to x. O(n).
@@ -141,7 +142,7 @@ class Projection:
         >>> hsproj.solve([5.0, 5.0, 0.0, 0.0], 2).vjp([1.0, 2.0, 3.0, 4.0])
         array([0., 0., 0., 0.])
         """
-        return self._layout.restore(self._tangent(like_scores(g, "g", self._layout), self._moving(selection)))
+        return self._layout.restore(self._tangent(self._rows(g, "g"), self._moving(selection)))
 
     def directional_derivative(self, v: ArrayLike, /) -> Array:
         """Lim (p(x + h v) - p(x)) / h as h falls to 0: one-sided at kinks, equal to `jvp` elsewhere.
@@ -167,7 +168,7 @@ class Projection:
         >>> sol.directional_derivative([0.0, 1.0]), sol.directional_derivative([0.0, -1.0])
         (array([-0.5,  0.5]), array([0., 0.]))
         """
-        return self._layout.restore(self._slopes(like_scores(v, "v", self._layout)))
+        return self._layout.restore(self._slopes(self._rows(v, "v")))
 
     @property
     def dk(self) -> Array:
@@ -229,8 +230,8 @@ class Projection:
                [-1., -1.,  2.]])
         """
         layout = self._layout
-        rows = _derivatives.dense(self._moving(selection), self.temperature.reshape(-1), self._answered)
-        return rows.reshape((*layout.batch, layout.n, layout.n)).astype(layout.dtype)
+        rows = self._dense(self._moving(selection))
+        return rows.reshape((*layout.batch, layout.n, layout.n))
 
     def generalized_jacobians(self) -> Iterator[Array]:
         """All limits of Jacobians at smooth points nearby (Bouligand's), each (n, n), one after the other.
@@ -254,9 +255,9 @@ class Projection:
         self._demand_one_row("generalised Jacobians")
         if not self._answered[0]:
             raise refuse(ValueError, "x", "have an answer", "a row of NaN", str(self._layout))
-        free, temperature = self._layout.mask_rows(self.free), self.temperature.reshape(-1)
-        sets = _derivatives.limiting_sets(free[0], *(kink[0] for kink in self._kink_rows()))
-        return (_derivatives.dense(f[None], temperature, self._answered)[0].astype(self._layout.dtype) for f in sets)
+        free = self._layout.mask_rows(self.free)[0]
+        lower, upper = self._kink_rows()
+        return (self._dense(moving[None])[0] for moving in _derivatives.limiting_sets(free, lower[0], upper[0]))
 
     def linear_operator(self) -> LinearOperator:
         """The Jacobian of a single row as a `scipy.sparse.linalg.LinearOperator`, shape (n, n), without its matrix.
@@ -294,8 +295,7 @@ class Projection:
 
     def _moving(self, selection: Selection) -> Array:
         """Rows of the entries that the chosen Jacobian moves."""
-        if selection not in ("free", "closure"):
-            raise refuse(ValueError, "selection", "be 'free' or 'closure'", repr(selection))
+        demand_choice(selection, "selection", "free", "closure")
         free = self._layout.mask_rows(self.free)
         if selection == "free" or self._smooth.all():
             return free
@@ -303,8 +303,14 @@ class Projection:
         moving: Array = free | lower | upper
         return moving
 
+    def _rows(self, value: ArrayLike, name: str) -> Array:
+        return self._layout.rows(like_scores(value, name, self._layout))
+
     def _tangent(self, rows: Array, moving: Array) -> Array:
         return _derivatives.tangent(rows, moving, self.temperature.reshape(-1), self._answered)
+
+    def _dense(self, moving: Array) -> Array:
+        return _derivatives.dense(moving, self.temperature.reshape(-1), self._answered, self._layout.dtype)
 
     def _slopes(self, v: Array) -> Array:
         """Directional derivatives along rows v."""

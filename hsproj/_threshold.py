@@ -67,8 +67,9 @@ def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
     records = np.empty((rows.shape[0], _solve.COLUMNS))
     status = np.empty(rows.shape[0], dtype=np.int8)
     _solve.solve_rows(rows, k, temperature, records, status)
+    _rescale(rows, k, temperature, records, status)
     for r in np.flatnonzero((status != _solve.CERTIFIED) & (status != _solve.EMPTY)):
-        records[r] = _undecided_row(rows[r].astype(np.float64), k[r], temperature[r])
+        records[r] = _exact.solve_row(rows[r].astype(np.float64), float(k[r]), float(temperature[r]))
     if (status == _solve.UNSETTLED).any():
         # Nothing known leads here, so it must not pass unheard: the answer is right, the way to it was not.
         warnings.warn(
@@ -81,30 +82,34 @@ def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
     return Threshold(records)
 
 
-def _undecided_row(row: Array, k: np.float64, tau: np.float64) -> Array:
-    """A row the kernel left open: once more at a scale that suits it, if that changes no bit, else in exact arithmetic."""
+def _rescale(rows: Array, k: Array, temperature: Array, records: Array, status: Array) -> None:
+    """Solve the rows outside the safe range at a scale that suits them, where that changes no bit."""
     from hsproj._kernels import _solve
 
-    finite = row[np.isfinite(row)]
-    exponent = _exact.suitable_exponent(finite, tau)
+    outside = np.flatnonzero(status == _solve.OUTSIDE)
+    if not outside.size:
+        return
+    scores, tau = rows[outside].astype(np.float64), temperature[outside]
+    exponents = _exact.suitable_exponents(scores, tau)
     with np.errstate(over="ignore", under="ignore"):
-        scaled, scaled_tau = np.ldexp(row, exponent), np.ldexp(tau, exponent)
-        lossless = np.array_equal(np.ldexp(scaled, -exponent), row) and np.ldexp(scaled_tau, -exponent) == tau
-    if exponent and lossless:
-        records = np.empty((1, _solve.COLUMNS))
-        status = np.empty(1, dtype=np.int8)
-        _solve.solve_rows(scaled[None], np.array([k]), np.array([scaled_tau]), records, status)
-        if status[0] == _solve.CERTIFIED:
-            return _unscale(records[0], exponent)
-    return _exact.solve_row(row, float(k), float(tau))
-
-
-def _unscale(record: Array, exponent: int) -> Array:
-    """The record of a row from that of the row times 2^exponent; delta stays as it is, with its scale."""
-    from hsproj._kernels import _solve
-
-    scores = [_solve.PIVOT, _solve.SUPPORT_FROM, _solve.SATURATED_FROM, _solve.LOWER_KINK, _solve.UPPER_KINK]
-    unscaled = record.copy()
-    unscaled[[*scores, _solve.MARGIN]] = np.ldexp(record[[*scores, _solve.MARGIN]], -exponent)
-    unscaled[_solve.SCALE] = 2.0**exponent
-    return unscaled
+        scaled, scaled_tau = np.ldexp(scores, exponents[:, None]), np.ldexp(tau, exponents)
+        lossless = (np.ldexp(scaled, -exponents[:, None]) == scores).all(axis=-1) & (exponents != 0)
+        lossless &= np.ldexp(scaled_tau, -exponents) == tau
+    again = np.empty((outside.size, _solve.COLUMNS))
+    verdict = np.empty(outside.size, dtype=np.int8)
+    _solve.solve_rows(scaled, k[outside], scaled_tau, again, verdict)
+    solved = lossless & (verdict == _solve.CERTIFIED)
+    # Back to the scale of the rows: scores exactly, and delta as it is, with its scale.
+    units = [
+        _solve.PIVOT,
+        _solve.SUPPORT_FROM,
+        _solve.SATURATED_FROM,
+        _solve.LOWER_KINK,
+        _solve.UPPER_KINK,
+        _solve.MARGIN,
+    ]
+    with np.errstate(over="ignore", under="ignore"):
+        again[:, units] = np.ldexp(again[:, units], -exponents[:, None])
+    again[:, _solve.SCALE] = np.ldexp(1.0, exponents)
+    records[outside[solved]] = again[solved]
+    status[outside[solved]] = _solve.CERTIFIED

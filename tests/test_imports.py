@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,25 @@ def test_importing_hsproj_takes_under_a_quarter_of_a_second() -> None:
         for _ in range(5)
     ]
     assert min(times) < 0.25  # the best of five: the others measure the machine
+
+
+def test_a_change_in_any_kernel_file_recompiles_the_kernels_that_use_it(tmp_path: Path) -> None:
+    package = tmp_path / "hsproj"
+    shutil.copytree(Path(hsproj.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    project = "import hsproj; print(hsproj.project([0.0, 0.0], 1).tolist())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run() -> str:
+        command = [sys.executable, "-c", project]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
+        return done.stdout.strip()
+
+    assert run() == "[0.5, 0.5]"
+    kernels = package / "_kernels"
+    text = (kernels / "_arithmetic.py").read_text()
+    assert "return q, r," in text
+    (kernels / "_arithmetic.py").write_text(text.replace("return q, r,", "return 1.5 * q, r,"))
+    assert run() != "[0.5, 0.5]"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)

@@ -1,18 +1,42 @@
 """How kernels are compiled: lazily, cached on disk where a cache can be written, without fast-math unless asked."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
+
+# Numba compares a cached function with the file it is in, and not with the files that it takes other functions and
+# constants from. So every kernel is stamped with all of them.
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_STAMPS = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _SOURCES)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's disk cache, out of date as soon as any kernel file has changed; a full disk costs it nothing but the cache."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file._source_stamp = (self._cache_file._source_stamp, _STAMPS)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            self.disable()
 
 
 def jit(*, fastmath: set[str] | bool = False, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
     """`numba.njit` with a disk cache; without one where neither the package nor the home folder is writable."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(function, nogil=True, fastmath=fastmath, inline=inline)
         try:
-            return numba.njit(function, cache=True, nogil=True, fastmath=fastmath, inline=inline)
+            cache = _Cache(function)
         except RuntimeError:  # "cannot cache function ...: no locator available"
-            return numba.njit(function, nogil=True, fastmath=fastmath, inline=inline)
+            return dispatcher
+        dispatcher._cache = cache
+        return dispatcher
 
     return compile_lazily

@@ -203,6 +203,15 @@ def _unproved(gap, error):
 
 
 @jit()
+def _shift(high, low, d, e):
+    """The pair (high, low) + (d, e); an infinite `high` stays."""
+    if not np.isfinite(high):
+        return high, low
+    high, rest = two_sum(high, d)
+    return two_sum(high, rest + (low + e))
+
+
+@jit()
 def _certify(x, k, tau, pivot, record, piece, terms):
     """Solve and prove the row from the approximation `pivot`; fills `record` and returns a status.
 
@@ -242,10 +251,8 @@ def _certify(x, k, tau, pivot, record, piece, terms):
                 return CERTIFIED
             # No slope here: step over the nearest breakpoint, as far as one free entry would have to go.
             root_is_above = rest < 0.0
-            score, move = (saturated_min, rest + 1.0) if root_is_above else (zero_max, rest)
-            d, e = two_sum(score, -pivot)
-            step, step_rest = two_sum(d, -tau * move)
-            step, step_rest = two_sum(step, step_rest + e)
+            nearest, move = (saturated_min, rest + 1.0) if root_is_above else (zero_max, rest)
+            step, step_rest = two_product(-tau, move)
         else:
             piece[2], piece[3] = two_product(-tau, rest)
             count = np.float64(free)
@@ -278,15 +285,20 @@ def _certify(x, k, tau, pivot, record, piece, terms):
                     margin = min(margin, min(-first, last) / (2.0 * (count - 1.0)))
                 record[MARGIN] = abs(margin)
                 return CERTIFIED
-            d, e = two_sum(free_min, -pivot)
+            nearest = free_min
             step, step_rest, _lost = divide(first, first_rest, count)
-            step, move = two_sum(step, d)
-            step, step_rest = two_sum(step, step_rest + move + e)
-            root_is_above = exceeds(step, step_rest, low, low_rest)
+            d, e = two_sum(free_min, -pivot)
+            d, d_rest = two_sum(step, d)
+            root_is_above = exceeds(d, d_rest + (step_rest + e), low, low_rest)
+        # Move the pivot to the score next to theta: a step from there may be far smaller than a pair next to another score.
         if root_is_above:
             bottom, bottom_rest = low, low_rest
         else:
             top, top_rest = low, low_rest
+        d, e = two_sum(pivot, -nearest)
+        pivot = nearest
+        bottom, bottom_rest = _shift(bottom, bottom_rest, d, e)
+        top, top_rest = _shift(top, top_rest, d, e)
         if not (exceeds(step, step_rest, bottom, bottom_rest) and exceeds(top, top_rest, step, step_rest)):
             step, step_rest = two_sum(0.5 * bottom, 0.5 * top)
             step, step_rest = two_sum(step, step_rest + (0.5 * bottom_rest + 0.5 * top_rest))

@@ -21,6 +21,8 @@ from hsproj._kernels._solve import (
 # SLIGHTLY: more than the rounding of a sum, relative. PAIR: more than the error of an answer held in two floats, relative.
 # Below TINY error terms may underflow.
 _SLIGHTLY, _PAIR, _TINY = 2.0**-50, 2.0**-100, 2.0**-300
+# A difference with a number below HUGE overflows only if it has to: half of the last place of the largest float is 2^970.
+_HUGE = 2.0**969
 
 
 @jit()
@@ -33,15 +35,15 @@ def _remainder(q, p, tau, tau_high, tau_low):
 
 
 @jit()
-def _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low):
-    """(p, rest, lost) with (u - theta) / tau = p + rest give or take lost, for theta = pivot + delta / scale.
+def _quotient(u, pivot, up, delta, delta_rest, tau, tau_high, tau_low):
+    """(p, rest, lost) with ((u - pivot) up - delta) / tau = p + rest give or take lost.
 
     Every operation is followed by its own error, and lost adds up those that no longer fit: it is 0 only if p + rest is
     exact, but for the error of delta itself.
     """
     d, e = two_sum(u, -pivot)
-    q, q_rest = two_sum(d * scale, -delta)
-    t, lost = two_sum(e * scale, -delta_rest)
+    q, q_rest = two_sum(d * up, -delta)
+    t, lost = two_sum(e * up, -delta_rest)
     q_rest, error = two_sum(q_rest, t)
     lost = abs(lost) + abs(error)
     q, q_rest = two_sum(q, q_rest)
@@ -89,28 +91,29 @@ def project_rows(rows, temperature, records, out, doubtful):
     m, n = rows.shape
     narrow = out.itemsize == 4
     for r in range(m):
-        pivot = records[r, PIVOT]
+        # Scale down scores, but up only differences: huge scores lose nothing by it, and scores next to a tiny temperature
+        # could overflow.
+        down = min(records[r, SCALE], 1.0)
+        up = max(records[r, SCALE], 1.0)
+        pivot = records[r, PIVOT] * down
         delta = records[r, DELTA_HIGH]
         delta_rest = records[r, DELTA_LOW]
-        scale = records[r, SCALE]
         support_from = records[r, SUPPORT_FROM]
         saturated_from = records[r, SATURATED_FROM]
         doubtful[r] = False
         if np.isnan(support_from):
             out[r, :] = np.nan
             continue
-        tau = temperature[r] * scale
+        tau = temperature[r] * records[r, SCALE]
         tau_high, tau_low = split(tau)
-        # Scaling down may push the low part of a difference below all floats.
-        inexact = records[r, DELTA_ERROR] > 0.0 or scale < 1.0
-        delta_lost = max(records[r, DELTA_ERROR] / tau, LEAST) if inexact else 0.0
+        delta_lost = max(records[r, DELTA_ERROR] / tau, LEAST) if records[r, DELTA_ERROR] > 0.0 else 0.0
         # First without a branch: `_quotient` short of its last bits, which change the rounding of next to no entry.
         doubts = 0
         for i in range(n):
             u = np.float64(rows[r, i])
-            d, e = two_sum(u, -pivot)
-            q, q_rest = two_sum(d * scale, -delta)
-            q_rest += e * scale - delta_rest
+            d, e = two_sum(u * down, -pivot)
+            q, q_rest = two_sum(d * up, -delta)
+            q_rest += e * up - delta_rest
             p = q / tau
             p, rest = two_sum(p, (_remainder(q, p, tau, tau_high, tau_low) + q_rest) / tau)
             lost = p * _PAIR + delta_lost + abs(rest) * _SLIGHTLY
@@ -128,7 +131,7 @@ def project_rows(rows, temperature, records, out, doubtful):
         for i in range(n):
             u = np.float64(rows[r, i])
             if u >= support_from and u < saturated_from:
-                p, rest, lost = _quotient(u, pivot, scale, delta, delta_rest, tau, tau_high, tau_low)
+                p, rest, lost = _quotient(u * down, pivot, up, delta, delta_rest, tau, tau_high, tau_low)
                 p, doubt = _round(p, rest, lost + delta_lost, narrow)
                 out[r, i] = p
                 doubtful[r] |= doubt or p < _TINY
@@ -189,10 +192,10 @@ def tangent_rows(v, free, temperature, out):
     """(1/tau) (f v - f mean_F(v)) a row: the Jacobian is symmetric, so this is both the jvp and the vjp."""
     m, n = v.shape
     for r in range(m):
-        # Scaling down keeps a sum of huge cotangents from overflowing before the division.
+        # Scaling down keeps sums and differences of huge cotangents from overflowing before the division.
         scale = 1.0
         mean, mean_rest = _free_mean(v[r], free[r], scale)
-        if not np.isfinite(mean):
+        if not abs(mean) < _HUGE:
             scale = 2.0**-64
             mean, mean_rest = _free_mean(v[r], free[r], scale)
         tau = temperature[r]
@@ -201,29 +204,19 @@ def tangent_rows(v, free, temperature, out):
 
 
 @jit()
-def top_rows(rows, k, out):
-    """Exactly k[r] ones a row, at its largest scores, ties to the lowest index; NaN where k scores are not there."""
+def top_rows(rows, k, least, out):
+    """Exactly k[r] ones a row, ties to the lowest index, given the k[r]-th largest score `least`; NaN where that is none."""
     m, n = rows.shape
     for r in range(m):
-        row = rows[r]
-        masked = 0
-        has_nan = False
-        for i in range(n):
-            masked += row[i] == -np.inf
-            has_nan |= np.isnan(row[i])
-        if has_nan or k[r] > n - masked:
+        if not least[r] > -np.inf:
             out[r, :] = np.nan
             continue
-        out[r, :] = 0.0
-        if k[r] == 0:
-            continue
-        smallest = np.partition(row, n - k[r])[n - k[r]]
         left = k[r]
         for i in range(n):
-            if row[i] > smallest:
-                out[r, i] = 1.0
-                left -= 1
+            above = rows[r, i] > least[r]
+            out[r, i] = 1.0 if above else 0.0
+            left -= above
         for i in range(n):
-            if left > 0 and row[i] == smallest:
+            if left > 0 and rows[r, i] == least[r]:
                 out[r, i] = 1.0
                 left -= 1

@@ -165,3 +165,29 @@ def test_directional_derivative_of_huge_directions_at_a_kink_does_not_overflow()
 
 def test_infinite_directions_give_infinities_or_nan_and_no_warning() -> None:
     assert not np.isfinite(hsproj.solve([1.0, 0.0], 1).directional_derivative([0.0, np.inf])).any()
+
+
+def test_entries_that_do_not_move_cost_a_directional_derivative_no_digits() -> None:
+    sol = hsproj.solve([1.0, 0.0, -9.0], 1)
+    slope = sol.directional_derivative([0.0, 1e-10 / 3, 0.0])
+    np.testing.assert_array_equal(sol.directional_derivative([0.0, 1e-10 / 3, 1e308]), slope)
+
+
+def test_derivatives_at_tiny_temperatures_overflow_only_where_they_are_beyond_floats() -> None:
+    sol = hsproj.solve([1e-310, 0.0], 1, temperature=1e-310)
+    np.testing.assert_allclose(sol.directional_derivative([0.0, 1e-200]), [-5e109, 5e109], rtol=1e-14)
+    assert np.isinf(hsproj.jacobian([1.0, 1.0, 1.0], 1, temperature=1e-310)).all()
+
+
+def test_differences_of_huge_tangents_do_not_overflow_on_the_way() -> None:
+    largest = np.finfo(np.float64).max
+    came = hsproj.jvp([0.0, 0.0, 0.0], 1, [largest, -largest, -(2.0**994)], temperature=4.0)
+    np.testing.assert_allclose(came[:2], [largest / 4, -largest / 4], rtol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_tangents_beyond_the_range_of_the_dtype_are_infinite_and_say_nothing(dtype: type) -> None:
+    x = np.ones(3, dtype)
+    assert not np.isfinite(hsproj.jvp(x, 1, [1e300, 0.0, 0.0])).any()
+    assert np.isinf(hsproj.jvp(x, 1, [1.0, 0.0, 0.0], temperature=1e-42)).all()
+    assert np.isinf(hsproj.jacobian(x, 1, temperature=1e-42)).all()

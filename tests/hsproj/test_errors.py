@@ -73,6 +73,17 @@ CALLS: list[tuple[str, type[Exception], str, Callable[[], Any]]] = [
         r"`targets` must sum to 0 <= k <= n .*k=10 with n=5",
         lambda: hsproj.hypersimplex_loss(X, np.full(5, 2.0)),
     ),
+    ("k of an empty batch", ValueError, r"`k` must satisfy.*k=-1", lambda: hsproj.project(np.empty((0, 5)), -1)),
+    (
+        "temperature of an empty batch",
+        ValueError,
+        r"`temperature` must be",
+        lambda: hsproj.soft_binary_argmax(np.empty((0, 5)), 1, temperature=0),
+    ),
+    ("hard k of an empty batch", ValueError, r"be an integer", lambda: hsproj.binary_argmax(np.empty((0, 5)), 0.5)),
+    ("hard k of one row", ValueError, r"k=1\.5 .*row \(1,\)", lambda: hsproj.binary_argmax(BATCH, [1, 1.5])),
+    ("loss of a scalar", ValueError, r"axis of `scores`", lambda: hsproj.hypersimplex_loss(3.0, 3.0)),
+    ("array of policies", ValueError, r"`nan_policy` must", lambda: hsproj.project(X, 1, nan_policy=X)),  # type: ignore[arg-type]
     ("reduction", ValueError, r"`reduction` must be", lambda: hsproj.hypersimplex_loss(X, X > 2, reduction="max")),  # type: ignore[arg-type]
     ("loss axis", ValueError, r"`axis` must satisfy", lambda: hsproj.hypersimplex_loss(X, X > 2, axis=4)),
 ]

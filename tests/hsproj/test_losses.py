@@ -99,8 +99,27 @@ def test_nan_in_scores_or_targets_costs_its_own_row_only() -> None:
     good = [0, 2, 3, 5]
     np.testing.assert_array_equal(loss[good], clean_loss[good])
     np.testing.assert_array_equal(gradient[good], clean_gradient[good])
-    with pytest.raises(ValueError, match=r"row \(1,\)"):
+    with pytest.raises(ValueError, match=r"`targets` must hold no NaN in any row; .* row \(4,\)"):
         hsproj.hypersimplex_loss(x, y, nan_policy="raise")
+    with pytest.raises(ValueError, match=r"`scores` must hold no NaN.* row \(1,\)"):
+        hsproj.hypersimplex_loss(x, np.nan_to_num(y), nan_policy="raise")
+
+
+def test_totals_come_from_the_targets_as_they_were_given() -> None:
+    # As float32, 0.1 is a little more than 0.1.
+    targets = np.full(10, 0.1)
+    scores = np.arange(10, dtype=np.float32)
+    assert hsproj.hypersimplex_loss(scores, targets, temperature=50.0) == hsproj.hypersimplex_loss(
+        scores, targets, targets.sum(), temperature=50.0
+    )
+
+
+def test_losses_beyond_the_range_of_their_dtype_are_infinite_and_say_nothing() -> None:
+    assert hsproj.hypersimplex_loss([1.0, 1.0], [1e300, 0.0], 1) == np.inf
+    assert hsproj.hypersimplex_loss(np.ones((70_000, 2), np.float16), [[3, 1]], 1, reduction="sum") == np.inf
+    assert hsproj.hypersimplex_loss(np.ones(2, np.float32), [1e300, 0.0], 1) == np.inf
+    with pytest.raises(ValueError, match="`targets` must be finite; got an infinite target"):
+        hsproj.hypersimplex_loss([1.0, 1.0], [np.inf, -np.inf])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

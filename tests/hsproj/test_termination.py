@@ -58,6 +58,29 @@ def test_two_cycle_between_neighbouring_floats(n: int) -> None:
             assert sol.p.tolist() == pytest.approx([float(p) for p in truth.p], rel=0, abs=4 * 2.0**-52)
 
 
+@pytest.mark.usefixtures("no_integers")
+def test_a_total_one_ulp_from_an_integer_with_gaps_far_above_the_temperature() -> None:
+    # theta is some 1e-24 from a score near 1e11: no pair of floats next to another score can say where.
+    rng = np.random.default_rng(4)
+    for _ in range(2000):
+        n = int(rng.integers(2, 8))
+        x = rng.normal(size=n) * 10.0 ** rng.uniform(-20, 20, n)
+        tau = float(10.0 ** rng.uniform(-12, 4))
+        k = math.nextafter(float(rng.integers(1, n)), float(rng.choice([0, n])))
+        p = hsproj.soft_binary_argmax(x, k, temperature=tau)
+        assert p.tolist() == [float(q) for q in exact.solve(x.tolist(), k, tau).p]
+
+
+@pytest.mark.usefixtures("no_integers")
+def test_the_lowest_float_as_a_mask_is_solved_by_the_kernels_too() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(500, 8))
+    masked = rng.random(x.shape) < 0.3
+    masked[:, 0] = False
+    lowest, minus_inf = np.where(masked, np.finfo(np.float64).min, x), np.where(masked, -np.inf, x)
+    np.testing.assert_array_equal(hsproj.project(lowest, 1), hsproj.project(minus_inf, 1))
+
+
 def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, records: np.ndarray, status: np.ndarray) -> None:
         records[:] = np.nan

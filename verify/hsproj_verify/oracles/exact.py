@@ -210,6 +210,8 @@ def round_to(value: Fraction, dtype: str | np.dtype[np.floating]) -> np.floating
     half_a_step = (Fraction(float(largest)) - Fraction(float(np.nextafter(largest, kind(0))))) / 2
     if abs(value) >= Fraction(float(largest)) + half_a_step:
         return kind(math.inf if value > 0 else -math.inf)
+    if kind is np.float64:
+        return kind(float(value))
     guess = np.clip(float(value), -largest, largest).astype(kind)
     with np.errstate(over="ignore"):
         neighbours = {guess, np.nextafter(guess, kind(-np.inf)), np.nextafter(guess, kind(np.inf))}
