@@ -1,5 +1,6 @@
 """The judge catches wrong implementations by the check meant for them, and passes right ones."""
 
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -211,6 +212,46 @@ class Restless:
         return np.nextafter(p, p.dtype.type(0.5)) if self.rng.random() < 0.5 else p
 
 
+def changes_totals(x: Array, k: Any, temperature: float = 1.0) -> Array:
+    out = RIGHT["rationals"].project(x, k, temperature=temperature)
+    if np.ndim(k):
+        k += 1
+    return out
+
+
+def wide_batches(x: Array, k: Any, temperature: float = 1.0) -> Array:
+    out = RIGHT["rationals"].project(x, k, temperature=temperature)
+    return out.astype(np.float64) if np.ndim(x) > 1 else out
+
+
+def wants_ints(x: Array, k: Any, temperature: float = 1.0) -> Array:
+    if k == int(k) and not isinstance(k, int):
+        raise TypeError("k must be an int")
+    return RIGHT["rationals"].project(x, k, temperature=temperature)
+
+
+class Reuses:
+    """Hands out its own buffer."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[Any, Array] = {}
+
+    def __call__(self, x: Array, k: Any, temperature: float = 1.0) -> Array:
+        out = RIGHT["rationals"].project(x, k, temperature=temperature)
+        buffer = self.buffers.setdefault((out.shape, out.dtype), out)
+        buffer[...] = out
+        return buffer
+
+
+def itself_if_feasible(x: Array, k: Any, temperature: float = 1.0) -> Array:
+    out = RIGHT["rationals"].project(x, k, temperature=temperature)
+    return x if np.array_equal(out, x) else out
+
+
+def only_short_rows(x: Array, k: float, tau: float) -> Array:
+    return by_rationals(x, k, tau) if x.size <= 12 else np.full_like(x, k / x.size)
+
+
 WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("clips and rescales", _altered(clip_then_rescale), "accurate_on_ordinary_scores"),
     ("total at most k", _altered(at_most_k), "total_is_k"),
@@ -237,6 +278,19 @@ WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("raises", lambda x, k: 1 / 0, "total_is_k"),
     ("returns float64 for float32", lambda x, k: _rows(by_rationals)(x, k).astype(np.float64), "dtype_is_kept"),
     ("returns NaN", lambda x, k: np.full(x.shape, np.nan), "entries_lie_in_the_unit_interval"),
+    ("exits", lambda x, k: sys.exit(0), "total_is_k"),
+    ("returns ragged lists", lambda x, k: [1.0, [2.0]], "dtype_is_kept"),
+    ("returns complex numbers", lambda x, k: _rows(by_rationals)(x, k) + 0j, "total_is_k"),
+    ("returns huge integers", lambda x, k: [10**400] * len(x), "total_is_k"),
+    ("returns masked arrays", lambda x, k: np.ma.array(_rows(by_rationals)(x, k)), "total_is_k"),
+    ("the identity against its complement", lambda x, k: x * 1.0, "complement_is_the_projection_of_the_negated_scores"),
+    ("infinite", lambda x, k: np.full(x.shape, np.inf), "projecting_twice_changes_nothing"),
+    ("wrong on long rows", _altered(only_short_rows), "accurate_on_long_rows"),
+    ("changes the totals", changes_totals, "a_batch_is_untouched"),
+    ("float64 for float32 batches", wide_batches, "dtype_of_a_batch_is_kept"),
+    ("whole totals as ints only", wants_ints, "a_whole_total_may_come_as_a_float"),
+    ("reuses its buffer", Reuses(), "earlier_answers_stay_as_they_were"),
+    ("hands back its input", itself_if_feasible, "earlier_answers_stay_as_they_were"),
 ]
 
 
@@ -263,6 +317,11 @@ def _times_tau(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
     return exact_vjp(x, k, g, temperature) * temperature
 
 
+def _into_the_cotangent(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    g[...] = exact_vjp(x, k, g, temperature)
+    return g
+
+
 VJPS: list[tuple[str, Callable[..., Any], str]] = [
     ("tied saturated scores taken as free", _masks_from_output, "vjp_vanishes_at_tied_saturated_scores"),
     ("identity", lambda x, k, g: g, "vjp_sums_to_zero"),
@@ -270,6 +329,9 @@ VJPS: list[tuple[str, Callable[..., Any], str]] = [
     ("not divided by tau", _times_tau, "vjp_matches_the_exact_jacobian"),
     ("centres over all", lambda x, k, g: g - g.mean(), "vjp_matches_the_exact_jacobian"),
     ("raises", lambda x, k, g: 1 / 0, "vjp_sums_to_zero"),
+    ("returns NaN", lambda x, k, g: np.full_like(g, np.nan), "vjp_matches_the_exact_jacobian"),
+    ("zero on long rows", lambda x, k, g: exact_vjp(x, k, g) * (len(g) < 13), "vjp_is_right_on_long_rows"),
+    ("writes into g", _into_the_cotangent, "vjp_leaves_scores_and_cotangent_untouched"),
 ]
 
 
@@ -342,3 +404,59 @@ def test_failure_is_shrunk_to_a_plain_witness_that_pastes() -> None:
     truth = exact.solve(x.tolist(), float(call[0]), float(call[1]) if len(call) > 1 else 1.0).p
     shown = [Fraction(v) for v in result.witness.exact.strip("[]").split(", ")]
     assert [float(s) for s in shown] == [float(t) for t in truth]
+
+
+def test_a_function_without_temperature_for_its_vjp_is_judged_at_temperature_one() -> None:
+    project = RIGHT["rationals"].project
+    report = check(
+        Target("right", project, lambda x, k, g: exact_vjp(x, k, g)), only=["vjp_matches_the_exact_jacobian"]
+    )
+    assert report.verdict == "pass", report.headline
+
+
+def test_a_required_temperature_is_always_given() -> None:
+    project = RIGHT["rationals"].project
+    report = check(lambda x, k, temperature: project(x, k, temperature=temperature), only=["total_is_k"])
+    assert report.verdict == "pass", report.headline
+
+
+def test_other_arguments_by_name_are_no_claim_to_a_temperature() -> None:
+    project = _rows(by_rationals)
+    target = Target("right", lambda x, k, **options: project(x, k, **options))
+    assert "temperature" not in target.claims
+
+
+def test_witness_of_a_strided_array_makes_it_strided() -> None:
+    def wants_contiguous(x: Array, k: Any) -> Array:
+        if not x.flags.c_contiguous:
+            raise ValueError("not contiguous")
+        return _rows(by_rationals)(x, k)
+
+    (result,) = check(Target("narrow", wants_contiguous), only=["memory_layout_does_not_matter"]).results
+    assert result.witness is not None
+    *setup, call = result.witness.code.splitlines()
+    scope: dict[str, Any] = {"function": wants_contiguous}
+    exec("\n".join(setup), scope)
+    with pytest.raises(ValueError, match="not contiguous"):
+        eval(call, scope)
+    without = Target("narrow", wants_contiguous).without("layouts")
+    assert check(without, only=["memory_layout_does_not_matter"]).counts["skipped"] == 1
+
+
+def test_an_interrupted_run_reports_what_it_found_if_asked_to() -> None:
+    calls = 0
+
+    def interrupted(x: Array, k: Any) -> Array:
+        nonlocal calls
+        calls += 1
+        if calls > 300:
+            raise KeyboardInterrupt
+        return _rows(by_rationals)(x, k)
+
+    names = ["entries_lie_in_the_unit_interval", "total_is_k", "order_is_preserved"]
+    report = check(interrupted, only=names, keep_on_interrupt=True)
+    assert [r.outcome.value for r in report.results] == ["passed", "failed", "skipped"]
+    assert report.verdict == "fail"
+    calls = 300
+    with pytest.raises(KeyboardInterrupt):
+        check(interrupted, only=names)

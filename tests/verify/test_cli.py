@@ -47,7 +47,7 @@ def test_passing_target_exits_with_0(capsys: pytest.CaptureFixture[str], tmp_pat
     )
     assert status == 0
     out = capsys.readouterr().out
-    assert "hsproj:soft_binary_argmax: PASS (35 passed; seed 0)" in out
+    assert "hsproj:soft_binary_argmax: PASS (41 passed; seed 0)" in out
     read = json.loads(report.read_text())
     jsonschema.validate(read, _schema())
     assert read["verdict"] == "pass"
@@ -96,7 +96,8 @@ def test_witness_of_a_file_target_pastes_and_shows_what_it_says(wrong: str) -> N
         (["check", "numpy:pi"], "not callable"),
         (["check", "numpy:clip", "--only", "no_such_check"], "unknown checks"),
         (["check", "numpy:clip", "--report", "report.html"], "must end in .json"),
-        (["check", "numpy:clip", "--report", "no/such/folder/report.json"], "there is no folder"),
+        (["check", "numpy:clip", "--report", "no/such/folder/report.json"], "can't write no/such/folder/report.json"),
+        (["check", "numpy:clip", "--tolerance", "inf"], "tolerance positive and finite"),
         (["check", "numpy:clip", "--expected-failures", "no_such.toml"], "no_such.toml"),
         (["check", "numpy:clip", "--examples", "0"], "at least 1"),
         (["check", "numpy:clip", "--vjp", "numpy:pi"], "not callable"),
@@ -189,3 +190,42 @@ def test_every_witness_runs_as_it_is_printed(wrong: str) -> None:
         exec("\n".join(setup), scope)
         if not witness.came.endswith("Error"):
             eval(call, scope)
+
+
+def test_a_module_that_exits_is_a_wrong_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "exits.py"
+    path.write_text("import sys\nsys.exit(0)\n")
+    assert main(["check", f"{path}:project"]) == 2
+    assert "SystemExit: 0" in capsys.readouterr().err
+
+
+def test_a_file_finds_its_neighbours_and_is_run_once(tmp_path: Path) -> None:
+    (tmp_path / "neighbour_of_target.py").write_text("runs = []\n")
+    path = tmp_path / "file.py"
+    path.write_text(
+        "from neighbour_of_target import runs\nruns.append(1)\n"
+        "def project(x, k): ...\ndef vjp(x, k, g): return len(runs)\n"
+    )
+    target = load(f"{path}:project", f"{path}:vjp")
+    assert target.pull_back(np.zeros(1), 1, np.zeros(1)) == 1
+
+
+def test_the_report_is_written_whatever_becomes_of_standard_output(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    path = tmp_path / "odd.py"
+    path.write_text("def project(x, k): raise ValueError('\\udc80 [bold]')\n")
+    command = f"{sys.executable} -m hsproj_verify.cli check {path}:project --only total_is_k --report {report}"
+    done = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "can't print the report" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(report.read_text())["verdict"] == "fail"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "\\udc80 [bold]" in done.stdout
+
+
+def test_a_vjp_given_to_a_target_keeps_its_note_and_a_check_named_twice_runs_once() -> None:
+    target = Target("t", lambda x, k: x, note="a note")
+    report = check(target, vjp=lambda x, k, g: g, only=["total_is_k", "total_is_k"])
+    assert report.note == "a note"
+    assert len(report.results) == 1

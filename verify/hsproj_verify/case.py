@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsproj_verify.problems import Problem, array_source, error_in_eps
+from hsproj_verify.problems import Problem, array_source, as_float, error_in_eps
 from hsproj_verify.target import Target
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class CheckFailure(Exception):  # noqa: N818 - a verdict, not an error of the ju
         super().__init__(reason)
         self.reason = reason
         self.witness = witness
+
+
+class Raised(Exception):  # noqa: N818 - not an error of the judge either
+    """The target raised, or returned what is no array of real numbers; the text says what."""
 
 
 @dataclass(frozen=True)
@@ -60,39 +65,52 @@ class Case:
             problems(family, temperature=with_temperature, real_k="real-k" in claims, min_size=min_size)
         )
 
-    def project(self, problem: Problem, x: np.ndarray | None = None) -> np.ndarray:
-        """The target's answer to one row, as float64; fails if it raises or is no row of numbers."""
-        scores = problem.x if x is None else x
-        return self.numbers(self.answer(problem, scores), problem, problem.n)
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the target's function returns; `Raised` if it raises anything but the user's own interruption."""
+        try:
+            with np.errstate():  # whatever the target sets, the judge gets its own settings back
+                return function(*arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a target must not end the judge
+            raise Raised(f"{type(error).__name__}: {_text(error, str)}") from error
 
-    def answer(self, problem: Problem, x: np.ndarray) -> Any:
+    def project(self, problem: Problem, x: np.ndarray | None = None, *, then: str = "") -> np.ndarray:
+        """The target's answer to one row, as float64; fails if it raises or is no row of numbers.
+
+        `then` is the line of Python that makes `x` of the problem's scores, for witnesses.
+        """
+        return self.numbers(
+            self.answer(problem, problem.x if x is None else x, then=then), problem, problem.n, then=then
+        )
+
+    def answer(self, problem: Problem, x: np.ndarray, *, then: str = "") -> Any:
         """The target's answer as it came; fails if it raises."""
         try:
-            return self.target(x, problem.total, problem.temperature)
-        except Exception as error:
-            raise self.failure(problem, f"it raised {type(error).__name__}: {error}", repr(error)) from error
+            return self.call(self.target, x, problem.total, problem.temperature)
+        except Raised as raised:
+            raise self.failure(problem, f"it raised {raised}", str(raised), then=then) from raised
 
-    def numbers(self, came: Any, problem: Problem, *shape: int, doing: str = "project") -> np.ndarray:
+    def numbers(
+        self, came: Any, problem: Problem, *shape: int, doing: str = "project", then: str = "", **shown: Any
+    ) -> np.ndarray:
         """What came, as a float64 array of this shape."""
         try:
-            array = np.asarray(came)
-            numeric = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise self.failure(problem, f"it returned {type(came).__name__}, not numbers", repr(came)) from None
-        if array.dtype.kind not in "biuf":
-            raise self.failure(problem, f"it returned dtype {array.dtype}, not real numbers", repr(came))
+            array = as_array(came)
+        except Raised as raised:
+            raise self.failure(problem, f"{doing} returned {raised}", _text(came), then=then, **shown) from None
         if array.shape != shape:
-            raise self.failure(problem, f"{doing} returned shape {array.shape} for shape {shape}", repr(came))
-        return numeric
+            reason = f"{doing} returned shape {array.shape} for shape {shape}"
+            raise self.failure(problem, reason, _text(came), then=then, **shown)
+        return array.astype(np.float64)
 
     def pull_back(self, problem: Problem, g: np.ndarray) -> np.ndarray:
         """The target's vjp of one row, as float64."""
         try:
-            came = self.target.pull_back(problem.x, problem.total, g, problem.temperature)
-        except Exception as error:
-            reason = f"its vjp raised {type(error).__name__}: {error}"
-            raise self.failure(problem, reason, repr(error), cotangent=g) from error
-        return self.numbers(came, problem, problem.n, doing="vjp")
+            came = self.call(self.target.pull_back, problem.x, problem.total, g.copy(), problem.temperature)
+        except Raised as raised:
+            raise self.failure(problem, f"its vjp raised {raised}", str(raised), cotangent=g) from raised
+        return self.numbers(came, problem, problem.n, doing="vjp", cotangent=g)
 
     def reject(self) -> None:
         """Give this example up: it does not have what the check is about."""
@@ -100,33 +118,54 @@ class Case:
 
         reject()
 
-    def failure(
+    def lines(
         self,
         problem: Problem,
-        reason: str,
-        came: Any,
-        truth: Sequence[Fraction] | None = None,
         *,
         cotangent: np.ndarray | None = None,
-    ) -> CheckFailure:
-        """What to raise: the reason, the call as Python, what came, and the truth (by default the exact projection)."""
-        lines = ["import numpy as np", self.target.origin, f"x = {array_source(problem.x)}"]
-        option = "" if problem.temperature == 1.0 else f", temperature={problem.temperature!r}"
+        then: str = "",
+        others: Sequence[Problem] = (),
+        last: Sequence[str] = (),
+    ) -> list[str]:
+        """Python that makes the calls of a witness: other ones first, then the one that matters, then what is looked at."""
+        x = f"x = {array_source(problem.x)}"
+        lines = ["import numpy as np", self.target.origin]
+        lines += [self.call_source(other, array_source(other.x)) for other in others]
+        return [*lines, x, then, self.call_source(problem, "x", cotangent), *last]
+
+    def call_source(self, problem: Problem, x: str, cotangent: np.ndarray | None = None) -> str:
+        """The call of the target (of its vjp, given a cotangent) as Python."""
+        target = self.target
+        takes = "temperature" in target.claims if cotangent is None else target.pulls_back_temperatures
+        option = f", temperature={problem.temperature!r}" if takes else ""
         if cotangent is None:
-            lines.append(f"function(x, {problem.total!r}{option})")
-        else:
-            lines.append(f"vjp(x, {problem.total!r}, {array_source(cotangent)}{option})")
-        return failed(reason, lines, came, problem.solution.p if truth is None else truth)
+            return f"function({x}, {problem.total!r}{option})"
+        return f"vjp({x}, {problem.total!r}, {array_source(cotangent)}{option})"
+
+    def failure(
+        self, problem: Problem, reason: str, came: Any, truth: Sequence[Fraction] | None = None, **shown: Any
+    ) -> CheckFailure:
+        """What to raise: the reason, the call as Python, what came, and the truth (by default the exact projection).
+
+        `shown` says more about the call: see `lines`.
+        """
+        return failed(reason, self.lines(problem, **shown), came, problem.solution.p if truth is None else truth)
 
     def close(
-        self, p: np.ndarray, problem: Problem, what: str, own: np.ndarray | None = None, factor: float = 1.0
+        self,
+        p: np.ndarray,
+        problem: Problem,
+        what: str,
+        own: np.ndarray | None = None,
+        factor: float = 1.0,
+        **shown: Any,
     ) -> None:
         """Fail unless p is within the tolerance (times `factor`) of the exact answer, or of the target's `own` other one."""
         truth = problem.solution.p if own is None else fractions(own)
         error = error_in_eps(p, truth, problem.eps)
         if not error <= self.tolerance * factor:
             against = "" if own is None else f" from {array_source(own)}"
-            raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p)
+            raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p, **shown)
 
 
 # What checks of structure and calling draw from: a target that only fails at 1e300 fails there, and not everywhere.
@@ -139,12 +178,14 @@ def failed(reason: str, lines: Sequence[str], came: Any, truth: Sequence[Fractio
     code = "\n".join(line for line in lines if line)
     if isinstance(came, np.ndarray) and came.ndim == 1 and came.size == len(truth) > _SHOWN:
         # Of a long row, the entries that are furthest off.
-        worst = np.argsort([-float(abs(a - b)) for a, b in zip(fractions(came), truth, strict=True)], kind="stable")[:5]
+        worst = np.argsort([-as_float(abs(a - b)) for a, b in zip(fractions(came), truth, strict=True)], kind="stable")[
+            :5
+        ]
         at = f" at {worst.tolist()}, the worst of {came.size}"
         return CheckFailure(
             reason, Witness(code, array_source(came[worst]) + at, describe([truth[i] for i in worst]) + at)
         )
-    shown = array_source(came) if isinstance(came, np.ndarray) else str(came)
+    shown = array_source(came) if isinstance(came, np.ndarray) else came if isinstance(came, str) else _text(came)
     return CheckFailure(reason, Witness(code, shown, describe(truth)))
 
 
@@ -153,9 +194,34 @@ _SHOWN = 40
 
 def describe(values: Sequence[Fraction]) -> str:
     """Rationals a person can read: as they are while short, else as the nearest float64."""
-    return "[" + ", ".join(str(v) if v.denominator < 10**6 and abs(v) < 10**6 else repr(float(v)) for v in values) + "]"
+    short = [v.denominator < 10**6 and abs(v) < 10**6 for v in values]
+    return "[" + ", ".join(str(v) if s else repr(as_float(v)) for v, s in zip(values, short, strict=True)) + "]"
 
 
 def fractions(array: np.ndarray) -> list[Fraction]:
     """Entries as rationals; NaN and infinities as a number beyond all floats, far from every answer."""
     return [Fraction(float(v)) if np.isfinite(v) else Fraction(2) ** 1100 for v in array]
+
+
+def as_array(came: Any) -> np.ndarray:
+    """What a target returned as an array of real numbers, in its own dtype; `Raised` if it is none."""
+    if isinstance(came, np.ma.MaskedArray):
+        raise Raised("a masked array, not numbers throughout")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            array = np.asarray(came)
+            kind = array.dtype.kind
+    except Exception as error:
+        raise Raised(f"{type(came).__name__}, not numbers: {_text(error, str)}") from None
+    if kind not in "biuf":
+        raise Raised(f"{type(came).__name__} of dtype {array.dtype}, not real numbers")
+    return array
+
+
+def _text(value: Any, to_text: Callable[[Any], str] = repr) -> str:
+    """What a value says of itself, which a target may have made unable to."""
+    try:
+        return to_text(value)
+    except Exception as error:
+        return f"<{type(value).__name__} whose text raises {type(error).__name__}>"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -33,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("target", metavar="TARGET", help="package.module:function or path/to/file.py:function")
     judge.add_argument("--vjp", metavar="TARGET", help="its vector-Jacobian product, called as vjp(x, k, g)")
     judge.add_argument("--report", metavar="FILE.json", type=Path, help="write the report for machines there")
-    judge.add_argument("--seed", type=int, default=0, help="draws the same examples again (default 0)")
+    judge.add_argument("--seed", type=int, default=0, help="draws the same examples again (default %(default)s)")
     judge.add_argument("--examples", type=int, default=DEFAULT_EXAMPLES, help="examples a check (default %(default)s)")
     judge.add_argument("--tolerance", type=float, default=8.0, help="in units of eps (1 + p), default 8")
     judge.add_argument("--only", metavar="CHECK", action="append", help="run this check (repeat for more)")
@@ -51,10 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     if options.report is not None:
-        if options.report.suffix != ".json":
-            raise TargetError(f"--report writes JSON: its name must end in .json; got {options.report}")
-        if not options.report.parent.is_dir():
-            raise TargetError(f"--report: there is no folder {options.report.parent}")
+        _demand_writable(options.report)
     target = load(options.target, options.vjp).without(*options.without)
     report = check(
         target,
@@ -64,11 +63,32 @@ def _check(options: argparse.Namespace) -> int:
         only=options.only,
         expected_failures=_expected(options.expected_failures),
         progress=sys.stderr.isatty(),
+        keep_on_interrupt=True,
     )
-    report.print()
+    # First the report for machines: whatever happens to standard output, it is there.
     if options.report is not None:
         report.write(options.report)
+    try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        report.print()
+        sys.stdout.flush()
+    except OSError as error:  # a closed pipe, a full disk: the verdict stands
+        print(f"hsproj-verify: can't print the report: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
     return PASSED if report.verdict == "pass" else FAILED
+
+
+def _demand_writable(path: Path) -> None:
+    if path.suffix != ".json":
+        raise TargetError(f"--report writes JSON: its name must end in .json; got {path}")
+    new = not path.exists()
+    try:
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise TargetError(f"--report: can't write {path}: {error.strerror}") from error
 
 
 def _expected(path: Path | None) -> dict[str, str]:
@@ -76,7 +96,7 @@ def _expected(path: Path | None) -> dict[str, str]:
         return {}
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise TargetError(f"--expected-failures {path}: {error}") from error
     if not all(isinstance(reason, str) and reason for reason in table.values()):
         raise TargetError(f'--expected-failures {path}: every line must read check = "reason"')

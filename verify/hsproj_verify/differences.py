@@ -18,10 +18,11 @@ from hsproj_verify.problems import Problem
 
 @dataclass(frozen=True)
 class CentralDifference:
-    """p(x+) - p(x-) and the exact displacement d = x+ - x- that caused it."""
+    """p(x + moved) - p(x - moved) and the exact displacement, twice `moved` but for rounding, that caused it."""
 
     change: np.ndarray
     displacement: tuple[Fraction, ...]
+    moved: np.ndarray
     step: float
 
 
@@ -66,4 +67,4 @@ def central_difference(
         return None
     displacement = tuple(Fraction(float(a)) - Fraction(float(b)) for a, b in zip(ahead, behind, strict=True))
     change = np.asarray(project(ahead), dtype=np.float64) - np.asarray(project(behind), dtype=np.float64)
-    return CentralDifference(change, displacement, step)
+    return CentralDifference(change, displacement, moved, step)

@@ -85,8 +85,18 @@ def array_source(array: np.ndarray) -> str:
 
 
 def error_in_eps(p: np.ndarray, truth: Sequence[Fraction], eps: float) -> float:
-    """max_i |p_i - p*_i| / (eps (1 + p*_i)); inf if an entry is not finite. What accuracy is measured in here."""
+    """max_i |p_i - p*_i| / (eps (1 + |p*_i|)); inf if an entry is not finite. What accuracy is measured in here."""
     if not np.isfinite(p).all():
         return math.inf
-    worst = max((abs(Fraction(float(a)) - b) / (1 + b) for a, b in zip(p, truth, strict=True)), default=Fraction(0))
-    return float(worst / Fraction(eps))
+    worst = max(
+        (abs(Fraction(float(a)) - b) / (1 + abs(b)) for a, b in zip(p, truth, strict=True)), default=Fraction(0)
+    )
+    return as_float(worst / Fraction(eps))
+
+
+def as_float(value: Fraction) -> float:
+    """The nearest float64, infinite beyond them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ def check(
     only: Iterable[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
     progress: bool = False,
+    keep_on_interrupt: bool = False,
 ) -> Report:
     """Judge an implementation; never raises on a failed check.
 
@@ -47,6 +49,9 @@ def check(
         {check: reason}. Such a check counts as an expected failure if it fails, and as a failure if it passes.
     progress : bool
         Whether to show a progress bar on standard error.
+    keep_on_interrupt : bool
+        Whether a KeyboardInterrupt ends the run with a report of what was found so far (and the verdict "fail") instead of
+        being raised.
 
     Returns
     -------
@@ -67,15 +72,30 @@ def check(
     """
     judged = _as_target(target, vjp)
     expected = dict(expected_failures or {})
-    names = list(CHECKS) if only is None else list(only)
+    names = list(CHECKS) if only is None else list(dict.fromkeys(only))
     unknown = sorted({*names, *expected} - set(CHECKS))
     if unknown:
         raise TargetError(f"unknown checks {unknown}; known: {', '.join(CHECKS)}")
-    if examples < 1 or not tolerance > 0:
-        raise TargetError(f"examples must be at least 1 and tolerance positive; got {examples} and {tolerance}")
-    shown = _with_progress(names, judged.name) if progress else names
-    results = tuple(_run(CHECKS[name], judged, seed, examples, tolerance, expected.get(name)) for name in shown)
-    return Report(judged.name, judged.note, seed, examples, tolerance, results)
+    if examples < 1 or not 0 < tolerance < math.inf:
+        raise TargetError(
+            f"examples must be at least 1 and tolerance positive and finite; got {examples} and {tolerance}"
+        )
+    results: list[Result] = []
+    try:
+        for name in _with_progress(names, judged.name) if progress else names:
+            result = _run(CHECKS[name], judged, seed, examples, tolerance, expected.get(name))
+            results.append(result)  # one by one: an interruption keeps them
+    except KeyboardInterrupt:
+        if not keep_on_interrupt:
+            raise
+        running, *waiting = names[len(results) :]
+        results.append(_unfinished(running, Outcome.FAILED, "interrupted before it finished"))
+        results += [_unfinished(name, Outcome.SKIPPED, "not run: interrupted") for name in waiting]
+    return Report(judged.name, judged.note, seed, examples, tolerance, tuple(results))
+
+
+def _unfinished(name: str, outcome: Outcome, reason: str) -> Result:
+    return Result(name, CHECKS[name].level, outcome, reason, None, 0)
 
 
 def _as_target(target: str | Target | Callable[..., object], vjp: str | Callable[..., object] | None) -> Target:

@@ -1,7 +1,7 @@
 """What is judged: somebody's projection, how to call it, and what it claims.
 
-A target is called as project(x, k) or, where it claims temperatures, project(x, k, temperature=tau); its vjp as
-vjp(x, k, g). x has one row or, where it claims batches, rows along the last axis with one k each.
+A target is called as project(x, k) or, if it has such a parameter, project(x, k, temperature=tau); its vjp as vjp(x, k, g),
+likewise. x has one row or, where it claims batches, rows along the last axis with one k each.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ CLAIMS = {
     "integers": "takes integer scores",
     "offsets": "takes scores and temperatures of any magnitude",
     "infinities": "takes -inf (masked) and +inf (forced) scores",
+    "layouts": "takes strided, reversed, read-only and big-endian arrays",
     "errors": "refuses bad input, with an exception or with NaN",
     "vjp": "has a vector-Jacobian product",
 }
@@ -77,7 +78,7 @@ class Target:
         claims = set(self.claims)
         if self.vjp is None:
             claims.discard("vjp")
-        if not _has_parameter(self.project, "temperature"):
+        if not _takes_temperature(self.project):
             claims.discard("temperature")
         object.__setattr__(self, "claims", frozenset(claims))
 
@@ -94,28 +95,32 @@ class Target:
         if not isinstance(vjp, str):
             return replace(self, vjp=_callable("vjp", vjp), claims=claims)
         found, setup, expression = _find(vjp)
+        if isinstance(found, Target):
+            found, expression = found.vjp, f"{expression}.vjp"
         origin = _lines(self.origin, _assign("vjp", setup, expression))
         return replace(self, vjp=_callable(vjp, found), claims=claims, origin=origin)
 
     def __call__(self, x: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
         """The target's projection, as it came."""
-        return self.project(x, k, **self._options(temperature))
+        return self.project(x, k, temperature=temperature) if "temperature" in self.claims else self.project(x, k)
 
     def pull_back(self, x: np.ndarray, k: Any, g: np.ndarray, temperature: float = 1.0) -> Any:
         """The target's vjp, as it came."""
         assert self.vjp is not None
-        return self.vjp(x, k, g, **self._options(temperature))
+        return self.vjp(x, k, g, temperature=temperature) if self.pulls_back_temperatures else self.vjp(x, k, g)
 
-    def _options(self, temperature: float) -> dict[str, float]:
-        return {} if temperature == 1.0 else {"temperature": temperature}
+    @property
+    def pulls_back_temperatures(self) -> bool:
+        """Whether the vjp takes temperature=, too."""
+        return "temperature" in self.claims and self.vjp is not None and _takes_temperature(self.vjp)
 
 
-def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+def _takes_temperature(function: Callable[..., Any]) -> bool:
     try:
-        parameters = inspect.signature(function).parameters
+        parameter = inspect.signature(function).parameters.get("temperature")
     except (TypeError, ValueError):
         return False
-    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
 
 
 def load(spec: str, vjp: str | None = None) -> Target:
@@ -166,17 +171,17 @@ def _find(spec: str) -> tuple[Any, str, str]:
     if not colon or not module_name or not attribute:
         raise TargetError(f"a target is package.module:function or path/to/file.py:function; got {spec!r}")
     try:
+        if "" not in sys.path:
+            sys.path.insert(0, "")  # the caller's own package, as `python -m` would find it
         if module_name.endswith(".py"):
             module = _module_of_file(Path(module_name))
             setup, expression = "from hsproj_verify.target import load", f"load({spec!r})"
         else:
-            if "" not in sys.path:
-                sys.path.insert(0, "")  # the caller's own package, as `python -m` would find it
             module = importlib.import_module(module_name)
             setup, expression = f"from {module_name} import {attribute.partition('.')[0]}", attribute
     except TargetError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(
             f"can't import {module_name!r} for the target {spec!r}: {type(error).__name__}: {error}"
         ) from error
@@ -193,11 +198,18 @@ def _find(spec: str) -> tuple[Any, str, str]:
 def _module_of_file(path: Path) -> Any:
     if not path.is_file():
         raise TargetError(f"no such file: {path}")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # its neighbours, as `python path` would find them
     name = f"hsproj_verify_target_{path.stem}"  # must not shadow an installed module of the same name
+    stamp = (path.resolve(), path.stat().st_mtime_ns)
+    if getattr(sys.modules.get(name), "_hsproj_verify_stamp", None) == stamp:
+        return sys.modules[name]  # a function and its vjp share what the file holds
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+    module._hsproj_verify_stamp = stamp  # type: ignore[attr-defined]
     return module
