@@ -11,6 +11,7 @@ import pytest
 from hsproj_verify import Target, check
 from hsproj_verify.checks import CHECKS
 from hsproj_verify.oracles import exact
+from hsproj_verify.target import TargetError
 
 Array = np.ndarray
 
@@ -346,6 +347,7 @@ def test_every_check_is_shown_to_fail_by_some_wrong_implementation() -> None:
     shown = {name for *_, name in WRONG} | {name for *_, name in VJPS}
     # These are failed by several of the above too; the matrix mutant x check is left to a later, larger suite.
     implied = {
+        "every_entry_is_the_nearest_float",
         "accurate_on_saturated_ties",
         "accurate_near_kinks",
         "accurate_at_huge_scales",
@@ -460,3 +462,23 @@ def test_an_interrupted_run_reports_what_it_found_if_asked_to() -> None:
     calls = 300
     with pytest.raises(KeyboardInterrupt):
         check(interrupted, only=names)
+
+
+def test_rounding_is_judged_where_it_is_claimed() -> None:
+    name = "every_entry_is_the_nearest_float"
+    scan = Target("scan", _rows(by_sorted_scan))
+    assert check(scan, only=[name]).counts["skipped"] == 1
+    report = check(scan.claiming("rounded"), only=[name])
+    assert report.verdict == "fail"  # extended precision, rounded once more, is not enough at midpoints
+    assert check(Target("right", _rows(by_rationals)).claiming("rounded"), only=[name]).verdict == "pass"
+
+
+def test_a_function_may_say_what_it_claims() -> None:
+    def project(x: Array, k: Any) -> Array: ...
+
+    assert "rounded" not in Target("p", project).claims
+    project.hsproj_verify_claims = ["rounded"]  # type: ignore[attr-defined]
+    assert "rounded" in Target("p", project).claims
+    project.hsproj_verify_claims = ["perfect"]  # type: ignore[attr-defined]
+    with pytest.raises(TargetError, match="unknown claims"):
+        Target("p", project)

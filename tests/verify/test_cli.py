@@ -47,7 +47,7 @@ def test_passing_target_exits_with_0(capsys: pytest.CaptureFixture[str], tmp_pat
     )
     assert status == 0
     out = capsys.readouterr().out
-    assert "hsproj:soft_binary_argmax: PASS (41 passed; seed 0)" in out
+    assert "hsproj:soft_binary_argmax: PASS (42 passed; seed 0)" in out
     read = json.loads(report.read_text())
     jsonschema.validate(read, _schema())
     assert read["verdict"] == "pass"

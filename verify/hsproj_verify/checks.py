@@ -173,6 +173,23 @@ def _long_problem(case: Case) -> Problem:
     return Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype)
 
 
+@check("accuracy", "rounded", weight=5)
+def every_entry_is_the_nearest_float(case: Case) -> None:
+    """Each entry is the exact one, rounded once: to the nearest float, ties to even."""
+    from hypothesis import strategies as st
+
+    from hsproj_verify.strategies import FAMILIES
+
+    families = case.draw(st.sampled_from([FAMILIES, ("near-midpoint",), ("huge-scale",)]))
+    problem = case.problem(*families)
+    p = case.project(problem)
+    nearest = problem.solution.nearest(problem.dtype)
+    if not np.array_equal(p, nearest):
+        wrong = np.flatnonzero(p != nearest)
+        reason = f"entry {wrong[0]} is {float(p[wrong[0]])!r}, not the nearest float, {float(nearest[wrong[0]])!r}"
+        raise case.failure(problem, reason, p)
+
+
 @check("accuracy", weight=0.2)
 def accurate_on_long_rows(case: Case) -> None:
     """Within tolerance on rows of up to some thousand scores, where careless sums begin to show.

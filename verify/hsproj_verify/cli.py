@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hsproj_verify.runner import DEFAULT_EXAMPLES, check
-from hsproj_verify.target import CLAIMS, TargetError, load
+from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
 
 PASSED, FAILED, WRONG_CALL = 0, 1, 2
 
@@ -40,6 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--tolerance", type=float, default=8.0, help="in units of eps (1 + p), default 8")
     judge.add_argument("--only", metavar="CHECK", action="append", help="run this check (repeat for more)")
     judge.add_argument(
+        "--with",
+        dest="claiming",
+        metavar="CLAIM",
+        action="append",
+        default=[],
+        choices=sorted(UNUSUAL),
+        help=f"also judge {', '.join(sorted(UNUSUAL))}",
+    )
+    judge.add_argument(
         "--without",
         metavar="CLAIM",
         action="append",
@@ -54,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 def _check(options: argparse.Namespace) -> int:
     if options.report is not None:
         _demand_writable(options.report)
-    target = load(options.target, options.vjp).without(*options.without)
+    target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
     report = check(
         target,
         seed=options.seed,

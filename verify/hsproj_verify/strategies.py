@@ -70,6 +70,23 @@ def _huge_scale(draw: st.DrawFn) -> list[float]:
     return [scale * x for x in draw(_ordinary())]
 
 
+@st.composite
+def _near_midpoint(draw: st.DrawFn) -> list[float]:
+    """With a whole k, entries whose p lies halfway between two floats, or off that by a hair.
+
+    2, 4 or 8 free scores that differ by multiples of 2^-53 do. A pair t, -t, all digits used, adds nothing to their sum but
+    takes the place of digits in it; the last score is what breaks the tie.
+    """
+    m = draw(st.sampled_from([2, 4, 8]))
+    scores = [0.0] * m
+    scores[0] = 2.0**-54 * m * draw(st.integers(1, 2**20))
+    if m > 2 and draw(st.booleans()):
+        t = (2.0**52 + draw(st.integers(0, 2**52))) * 2.0 ** -draw(st.integers(72, 132))
+        scores[1:3] = [t, -t]
+    scores[-1] += draw(st.sampled_from([0.0, 1.0, -1.0])) * 2.0 ** -draw(st.integers(60, 300))
+    return scores
+
+
 _SCORES: dict[str, Callable[[], st.SearchStrategy[list[float]]]] = {
     "ordinary": _ordinary,
     "tied": _tied,
@@ -79,6 +96,7 @@ _SCORES: dict[str, Callable[[], st.SearchStrategy[list[float]]]] = {
     "huge-scale": _huge_scale,
     "extreme-k": _ordinary,
     "float32": lambda: _ordinary(width=32),
+    "near-midpoint": _near_midpoint,
 }
 
 FAMILIES = tuple(_SCORES)
@@ -87,6 +105,7 @@ FAMILIES = tuple(_SCORES)
 _TEMPERATURES = {
     # A temperature of 1 keeps the breakpoints of these families coincident; the others go with any.
     "near-kink": st.just(1.0),
+    "near-midpoint": st.just(1.0),
     "tied": st.sampled_from([1.0, 0.5, 2.0, 0.75]),
     "saturated-and-tied": st.sampled_from([1.0, 0.5, 2.0]),
 }

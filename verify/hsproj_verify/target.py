@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,13 @@ CLAIMS = {
     "layouts": "takes strided, reversed, read-only and big-endian arrays",
     "errors": "refuses bad input, with an exception or with NaN",
     "vjp": "has a vector-Jacobian product",
+    "rounded": "gives the float nearest to the exact answer, ties to even",
 }
 """What a target may or may not claim to do. It is judged in full on what it claims; the rest is skipped, with the reason."""
+
+UNUSUAL = frozenset({"rounded"})
+"""Claims that a target makes only if it says so: in `Target.claims`, by `--with`, or its function by an attribute
+`hsproj_verify_claims`, a collection of them."""
 
 
 class TargetError(ValueError):
@@ -49,7 +54,8 @@ class Target:
     vjp : callable, optional
         (x, k, g) -> the gradient of sum(g * p) with respect to x.
     claims : collection of str
-        From `CLAIMS`; all by default. "temperature" is dropped if `project` has no such parameter, "vjp" without a vjp.
+        From `CLAIMS`; by default all that are not `UNUSUAL`, and those that `project` says it makes. "temperature" is dropped
+        if `project` has no such parameter, "vjp" without a vjp.
     origin : str
         Python that brings `project` into scope as `function` and `vjp`, if there is one, as `vjp`: for witnesses.
     note : str
@@ -67,15 +73,14 @@ class Target:
     name: str
     project: Callable[..., Any]
     vjp: Callable[..., Any] | None = None
-    claims: Collection[str] = field(default_factory=lambda: frozenset(CLAIMS))
+    claims: Collection[str] = None  # type: ignore[assignment]  # never None afterwards
     origin: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.claims) - set(CLAIMS))
-        if unknown:
-            raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
-        claims = set(self.claims)
+        said = getattr(self.project, "hsproj_verify_claims", ())
+        claims = set({*CLAIMS} - UNUSUAL | {*said} if self.claims is None else self.claims)
+        _demand_known(claims)
         if self.vjp is None:
             claims.discard("vjp")
         if not _takes_temperature(self.project):
@@ -84,10 +89,13 @@ class Target:
 
     def without(self, *claims: str) -> Target:
         """The same target claiming less."""
-        unknown = sorted(set(claims) - set(CLAIMS))
-        if unknown:
-            raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
+        _demand_known(claims)
         return replace(self, claims=frozenset(self.claims) - set(claims))
+
+    def claiming(self, *claims: str) -> Target:
+        """The same target claiming more."""
+        _demand_known(claims)
+        return replace(self, claims=frozenset(self.claims) | set(claims))
 
     def with_vjp(self, vjp: str | Callable[..., Any]) -> Target:
         """The same target with a vjp: by name, as `load` takes it, or the thing itself."""
@@ -113,6 +121,12 @@ class Target:
     def pulls_back_temperatures(self) -> bool:
         """Whether the vjp takes temperature=, too."""
         return "temperature" in self.claims and self.vjp is not None and _takes_temperature(self.vjp)
+
+
+def _demand_known(claims: Collection[str]) -> None:
+    unknown = sorted(set(claims) - set(CLAIMS))
+    if unknown:
+        raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
 
 
 def _takes_temperature(function: Callable[..., Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from simplexers.capped import capped_simplexer
 
-from hsproj_verify.target import CLAIMS, Target
+from hsproj_verify.target import Target
 
 
 def project(x: np.ndarray, k: Any) -> np.ndarray:
@@ -22,7 +22,6 @@ def project(x: np.ndarray, k: Any) -> np.ndarray:
 target = Target(
     name="simplexers",
     project=project,
-    claims=frozenset(CLAIMS) - {"temperature", "batch", "infinities", "vjp"},
     origin="from simplexers.capped import capped_simplexer as function",
     note=f'simplexers {version("simplexers")}, method="root" (its default)',
-)
+).without("batch", "infinities")
