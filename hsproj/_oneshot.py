@@ -1,11 +1,13 @@
-"""One-shot forms of the derivatives: solve, then one product.
+"""One-shot forms of the derivatives: the free set, then one product.
 
 `solve` once and use its methods where more than one of them is wanted.
 """
 
 from numpy.typing import ArrayLike
 
-from hsproj._inputs import Array, NanPolicy
+from hsproj._derivatives import tangent
+from hsproj._inputs import Array, NanPolicy, like_scores, read_problem
+from hsproj._projection import answer_rows, mask_rows
 from hsproj._solution import Selection, solve
 
 
@@ -28,7 +30,7 @@ def jvp(
     >>> hsproj.jvp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0], temperature=0.5)
     array([ 0.,  1., -1.,  0.])
     """
-    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).jvp(v, selection=selection)
+    return _product(x, k, v, "v", temperature, axis, nan_policy, selection)
 
 
 def vjp(
@@ -50,7 +52,7 @@ def vjp(
     >>> hsproj.vjp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0])
     array([ 0. ,  0.5, -0.5,  0. ])
     """
-    return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).vjp(g, selection=selection)
+    return _product(x, k, g, "g", temperature, axis, nan_policy, selection)
 
 
 def jacobian(
@@ -75,3 +77,25 @@ def jacobian(
            [ 0. ,  0. ,  0. ,  0. ]])
     """
     return solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy).jacobian(selection=selection)
+
+
+def _product(
+    x: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    name: str,
+    temperature: ArrayLike,
+    axis: int,
+    nan_policy: NanPolicy,
+    selection: Selection,
+) -> Array:
+    """The Jacobian times `v`, an argument of this name."""
+    problem = read_problem(x, k, temperature, axis, nan_policy)
+    layout = problem.layout
+    rows = layout.rows(like_scores(v, name, layout))
+    if selection != "free":
+        sol = solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy)
+        return sol.jvp(v, selection=selection)
+    theta = answer_rows(problem)
+    free, _ = mask_rows(problem, theta)
+    return layout.restore(tangent(rows, free, problem.temperature, theta.answered))

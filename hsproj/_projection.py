@@ -5,6 +5,7 @@ docs/theory.md derives it.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -181,9 +182,9 @@ def _check_answers(answered: Array, problem: Problem, rule: str) -> None:
         raise refuse(ValueError, problem.layout.name, rule, came, where)
 
 
-def answer_rows(problem: Problem) -> Threshold:
+def answer_rows(problem: Problem, *, complete: bool = False) -> Threshold:
     """Certified thresholds of a problem; refuses rows without an answer if its nan_policy says so."""
-    theta = threshold(problem.rows, problem.k, problem.temperature)
+    theta = threshold(problem.rows, problem.k, problem.temperature, complete=complete)
     rule = "hold no NaN, at most k scores of +inf and at least k that are not -inf in each row"
     _check_answers(theta.answered, problem, rule)
     return theta
@@ -196,6 +197,12 @@ def project_rows(problem: Problem, theta: Threshold) -> Array:
     out = np.empty_like(problem.rows)
     doubtful = np.empty(len(out), np.bool_)
     _sweeps.project_rows(problem.rows, problem.temperature, theta.records, out, doubtful)
+    hasty = np.flatnonzero(doubtful & np.isnan(theta.margin))
+    if hasty.size:  # the quick stage has fewer digits of theta
+        rows, k, temperature = problem.rows[hasty], problem.k[hasty], problem.temperature[hasty]
+        few = replace(problem, rows=rows, k=k, temperature=temperature)
+        out[hasty] = project_rows(few, threshold(rows, k, temperature))
+        doubtful[hasty] = False
     _settle(problem, theta, out, doubtful, _exact.project_row)
     return out
 

@@ -388,7 +388,7 @@ def solve(
     """
     problem = read_problem(x, k, temperature, axis, nan_policy)
     layout = problem.layout
-    theta = answer_rows(problem)
+    theta = answer_rows(problem, complete=True)
     free, saturated = mask_rows(problem, theta)
     smooth = theta.answered & np.isnan(theta.lower_kink) & np.isnan(theta.upper_kink)
     arrays: dict[str, Any] = {

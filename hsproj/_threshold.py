@@ -60,11 +60,31 @@ class Threshold:
         return self._column("UPPER_KINK")
 
 
-def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
-    """Certified thresholds of canonical rows (m, n), with k and temperature (m,), all validated."""
-    from hsproj._kernels import _solve
+def threshold(rows: Array, k: Array, temperature: Array, *, complete: bool = True) -> Threshold:
+    """Certified thresholds of canonical rows (m, n), with k and temperature (m,), all validated.
+
+    Without `complete`, margins and kinks may be missing (NaN), and the sets be bounded by floats that are no scores.
+    """
+    from hsproj._kernels import _quick, _solve
 
     records = np.empty((rows.shape[0], _solve.COLUMNS))
+    status = np.full(rows.shape[0], _solve.UNDECIDED, dtype=np.int8)
+    if not complete:
+        _quick.quick_rows(rows, k, temperature, records, status)
+    left = np.flatnonzero(status != _solve.CERTIFIED)
+    if left.size == status.size:
+        _certify(rows, k, temperature, records)
+    elif left.size:
+        certified = np.empty((left.size, _solve.COLUMNS))
+        _certify(rows[left], k[left], temperature[left], certified)
+        records[left] = certified
+    return Threshold(records)
+
+
+def _certify(rows: Array, k: Array, temperature: Array, records: Array) -> None:
+    """Fill the records of rows: by the kernels, at another scale, or in integers."""
+    from hsproj._kernels import _solve
+
     status = np.empty(rows.shape[0], dtype=np.int8)
     _solve.solve_rows(rows, k, temperature, records, status)
     _rescale(rows, k, temperature, records, status)
@@ -73,13 +93,12 @@ def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
     if (status == _solve.UNSETTLED).any():
         # Nothing known leads here, so it must not pass unheard: the answer is right, the way to it was not.
         warnings.warn(
-            f"the fast stage failed on {int((status == _solve.UNSETTLED).sum())} of {status.size} rows, the first of them "
-            f"row {int(np.argmax(status == _solve.UNSETTLED))}; they were solved in integers instead, which is exact but "
-            "slow. Please report the row.",
+            f"the fast stage failed on {int((status == _solve.UNSETTLED).sum())} of {status.size} rows; they were solved in "
+            "integers instead, which is exact but slow. Please report the first of them: "
+            f"{rows[np.argmax(status == _solve.UNSETTLED)].tolist()}.",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return Threshold(records)
 
 
 def _rescale(rows: Array, k: Array, temperature: Array, records: Array, status: Array) -> None:

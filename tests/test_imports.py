@@ -51,7 +51,7 @@ def test_importing_hsproj_takes_under_a_quarter_of_a_second() -> None:
 def test_a_change_in_any_kernel_file_recompiles_the_kernels_that_use_it(tmp_path: Path) -> None:
     package = tmp_path / "hsproj"
     shutil.copytree(Path(hsproj.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    project = "import hsproj; print(hsproj.project([0.0, 0.0], 1).tolist())"
+    project = "import hsproj; print(hsproj.solve([0.0, 0.0], 1).p.tolist())"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
     def run() -> str:

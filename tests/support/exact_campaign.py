@@ -39,8 +39,10 @@ def faults(x: np.ndarray, k: float, tau: float) -> list[str]:
         return [] if np.isnan(sol.p).all() else ["an answer where there is none"]
     threshold = truth.threshold
     nearest = exact.round_to(threshold, x.dtype) if isinstance(threshold, Fraction) else threshold
+    alone = hsproj.soft_binary_argmax(x, k, temperature=tau)  # by another way: `solve` needs more than p
     wrong = {
         "misrounded p": sol.p.tolist() != truth.nearest(x.dtype).tolist(),
+        "p without solve differs": alone.tobytes() != sol.p.tobytes(),
         "misrounded threshold": sol.threshold != nearest,
         "wrong free mask": tuple(np.flatnonzero(sol.free)) != truth.free,
         "wrong saturated mask": tuple(np.flatnonzero(sol.saturated)) != truth.saturated,
