@@ -30,6 +30,11 @@ class Threshold:
         return column
 
     @property
+    def pivot(self) -> Array:
+        """A score, or a float near theta."""
+        return self._column("PIVOT")
+
+    @property
     def answered(self) -> Array:
         """Whether the row has an answer."""
         return ~np.isnan(self.support_from)
@@ -72,30 +77,52 @@ def threshold(rows: Array, k: Array, temperature: Array, *, complete: bool = Tru
     if not complete:
         _quick.quick_rows(rows, k, temperature, records, status)
     left = np.flatnonzero(status != _solve.CERTIFIED)
-    if left.size == status.size:
-        _certify(rows, k, temperature, records)
-    elif left.size:
-        certified = np.empty((left.size, _solve.COLUMNS))
-        _certify(rows[left], k[left], temperature[left], certified)
-        records[left] = certified
+    if left.size:
+        some = (rows, k, temperature) if left.size == status.size else (rows[left], k[left], temperature[left])
+        records[left] = _certify(*some)
+        if not complete:
+            _hear(_is_ordinary(*some, records[left]), "quick", some[0])
     return Threshold(records)
 
 
-def _certify(rows: Array, k: Array, temperature: Array, records: Array) -> None:
-    """Fill the records of rows: by the kernels, at another scale, or in integers."""
+def _certify(rows: Array, k: Array, temperature: Array) -> Array:
+    """The records of rows: by the kernels, at another scale, or in integers."""
     from hsproj._kernels import _solve
 
+    records = np.empty((rows.shape[0], _solve.COLUMNS))
     status = np.empty(rows.shape[0], dtype=np.int8)
     _solve.solve_rows(rows, k, temperature, records, status)
     _rescale(rows, k, temperature, records, status)
     for r in np.flatnonzero((status != _solve.CERTIFIED) & (status != _solve.EMPTY)):
         records[r] = _exact.solve_row(rows[r].astype(np.float64), float(k[r]), float(temperature[r]))
-    if (status == _solve.UNSETTLED).any():
-        # Nothing known leads here, so it must not pass unheard: the answer is right, the way to it was not.
+    _hear(status == _solve.UNSETTLED, "certifying", rows)
+    return records
+
+
+def _is_ordinary(rows: Array, k: Array, temperature: Array, records: Array) -> Array:
+    """Whether the quick stage should have certified these rows: docs/numerics.md, section "The quick stage"."""
+    from hsproj._kernels._quick import BAND
+    from hsproj._kernels._solve import LARGEST, SMALLEST
+
+    theta = Threshold(records)
+    support, saturated = (rows >= bound[:, None] for bound in (theta.support_from, theta.saturated_from))
+    free = support.sum(axis=-1) - saturated.sum(axis=-1)
+    rounding = 8.0 * 2.0**-52 * rows.shape[-1] * (k / np.maximum(free, 1) + 2.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = np.abs(theta.pivot) + temperature  # not far from |theta| + tau: the pivot is a free score
+        size = np.abs(rows).sum(axis=-1, dtype=np.float64)
+        inside = (free > 1) & (size <= LARGEST) & (np.minimum(k, temperature) >= SMALLEST) & (temperature <= LARGEST)
+        apart = np.minimum(temperature, theta.margin) > scale * np.maximum(64.0 * BAND, rounding)
+    ordinary: Array = inside & apart
+    return ordinary
+
+
+def _hear(faulty: Array, stage: str, rows: Array) -> None:
+    """Warn of rows that a stage should have settled: nothing known leads there, so it must not pass unheard."""
+    if faulty.any():
         warnings.warn(
-            f"the fast stage failed on {int((status == _solve.UNSETTLED).sum())} of {status.size} rows; they were solved in "
-            "integers instead, which is exact but slow. Please report the first of them: "
-            f"{rows[np.argmax(status == _solve.UNSETTLED)].tolist()}.",
+            f"the {stage} stage failed on {int(faulty.sum())} of {faulty.size} rows; their answers are right, the way "
+            f"to them was slow. Please report the first of them: {rows[np.argmax(faulty)].tolist()}.",
             RuntimeWarning,
             stacklevel=3,
         )

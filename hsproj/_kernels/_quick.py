@@ -1,6 +1,6 @@
 """Thresholds of ordinary rows: (m, n) scores in, the record of a row out if two kinds of vectorised passes prove it.
 
-Newton steps find theta to working precision. One more pass then adds up the free differences exactly, in any order: each is
+`_approach` finds theta to working precision. One more pass then adds up the free differences exactly, in any order: each is
 split on two fixed grids, and sums of multiples of a grid that fit 53 bits round nothing. It also counts the scores within a
 narrow band around theta and around theta + tau. If there are none and the exact theta lies in the band, then every score
 is on its side, proved. What is not so simple is declined: kinks, near kinks, infinite scores, extreme scales.
@@ -26,13 +26,12 @@ from hsproj._kernels._solve import (
     SMALLEST,
     SUPPORT_FROM,
     UNDECIDED,
-    _evaluate,
+    _approach,
 )
 
-STEPS, PROOFS = 10, 3
-_BAND = (
-    2.0**-42
-)  # half-width of a band, relative to |theta| + tau: far above all rounding, far below all but freak gaps
+PROOFS = 3
+# Half-width of a band, relative to |theta| + tau: far above all rounding, far below all but freak gaps.
+BAND = 2.0**-42
 _EPS = 2.0**-52
 
 
@@ -106,34 +105,14 @@ def _free_sum(x, theta, low, high, low_up, high_up, coarse, fine, parts):
 
 
 @jit()
-def _newton(x, k, tau, theta):
-    """Theta to working precision, from `theta`; NaN if plain Newton steps don't get there."""
-    above_before = -1
-    saturated_before = -1
-    for _ in range(STEPS):
-        total, above, saturated = _evaluate(x, theta, tau)
-        free = above - saturated
-        if free == 0:
-            return theta if saturated == k else np.nan
-        theta += (total - k * tau) / free
-        if above == above_before and saturated == saturated_before:
-            return theta
-        above_before = above
-        saturated_before = saturated
-    return np.nan
-
-
-@jit()
 def _quick_row(x, k, tau, record, parts, terms):
     """One row: CERTIFIED with its record, or UNDECIDED."""
     total, size = _totals(x)
     if not (size <= LARGEST and SMALLEST <= tau <= LARGEST and SMALLEST <= k < x.size):
         return UNDECIDED
-    theta = _newton(x, k, tau, (total - k * tau) / x.size)
+    theta = _approach(x, k, tau, -np.inf, np.inf, (total - k * tau) / x.size)
     for _ in range(PROOFS):
-        if not np.isfinite(theta):
-            return UNDECIDED
-        band = _BAND * (abs(theta) + tau)
+        band = BAND * (abs(theta) + tau)
         up = theta + tau
         if not theta + band < up - band:
             return UNDECIDED

@@ -260,14 +260,9 @@ def _certify(x, k, tau, pivot, record, piece, terms):
             first, first_rest, lost = _gap(piece, count, free_min, pivot, 0.0, terms)
             last = _gap(piece, count, free_max, pivot, tau, terms)[0]
             over = _gap(piece, count, saturated_min, pivot, tau, terms)[0] if saturated_min < np.inf else -np.inf
+            if _unproved(below, error) or _unproved(first, error) or _unproved(last, error) or _unproved(over, error):
+                return UNDECIDED
             if below >= 0.0 and first < 0.0 and last > 0.0 and over <= 0.0 and rest >= 0.0:
-                if (
-                    _unproved(below, error)
-                    or _unproved(first, error)
-                    or _unproved(last, error)
-                    or _unproved(over, error)
-                ):
-                    return UNDECIDED
                 # theta relative to a free score: nothing here exceeds tau, whatever the offset of the scores.
                 record[PIVOT] = free_min
                 delta, delta_rest, delta_lost = divide(first, first_rest, count)

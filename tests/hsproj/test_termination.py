@@ -9,7 +9,7 @@ from families import draw
 
 import hsproj
 from hsproj import _exact
-from hsproj._kernels import _solve
+from hsproj._kernels import _quick, _solve
 from hsproj_verify.oracles import exact
 
 
@@ -87,9 +87,21 @@ def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pyt
         status[:] = [_solve.UNSETTLED, _solve.UNDECIDED]
 
     monkeypatch.setattr(_solve, "solve_rows", faulty)
-    with pytest.warns(RuntimeWarning, match=r"failed on 1 of 2 rows.*first of them: \[3.0, 1.0, 1.0, 0.0\]"):
+    with pytest.warns(
+        RuntimeWarning, match=r"certifying stage failed on 1 of 2 rows.*first of them: \[3.0, 1.0, 1.0, 0.0\]"
+    ):
         p = hsproj.solve([[3.0, 1.0, 1.0, 0.0], [0.0, 3.0, 1.0, 1.0]], 2).p
     assert p.tolist() == [[1.0, 0.5, 0.5, 0.0], [0.0, 1.0, 0.5, 0.5]]
+
+
+def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def declines(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, records: np.ndarray, status: np.ndarray) -> None:
+        status[:] = _solve.UNDECIDED
+
+    monkeypatch.setattr(_quick, "quick_rows", declines)
+    with pytest.warns(RuntimeWarning, match=r"quick stage failed on 1 of 2 rows.*first of them: \[0.5, 0.25, 0.0\]"):
+        p = hsproj.project([[0.5, 0.5, 0.0], [0.5, 0.25, 0.0]], 1)  # the first row is at a kink
+    assert p[0].tolist() == [0.5, 0.5, 0.0]
 
 
 def test_a_bad_approximation_is_not_mended_in_silence() -> None:

@@ -5,6 +5,7 @@ python tests/support/exact_campaign.py --problems 1000000
 
 import argparse
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -32,15 +33,18 @@ def problem(rng: np.random.Generator, family: str, dtype: str) -> tuple[np.ndarr
 
 def faults(x: np.ndarray, k: float, tau: float) -> list[str]:
     """What hsproj gets wrong about a problem: misrounded entries or threshold, wrong masks, kinks or flags."""
-    sol = hsproj.solve(x, k, temperature=tau)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        sol = hsproj.solve(x, k, temperature=tau)
+        alone = hsproj.soft_binary_argmax(x, k, temperature=tau)  # by another way: `solve` needs more than p
     try:
         truth = exact.solve(x.tolist(), k, tau)
     except exact.NoAnswerError:
         return [] if np.isnan(sol.p).all() else ["an answer where there is none"]
     threshold = truth.threshold
     nearest = exact.round_to(threshold, x.dtype) if isinstance(threshold, Fraction) else threshold
-    alone = hsproj.soft_binary_argmax(x, k, temperature=tau)  # by another way: `solve` needs more than p
     wrong = {
+        "a warning": bool(heard),
         "misrounded p": sol.p.tolist() != truth.nearest(x.dtype).tolist(),
         "p without solve differs": alone.tobytes() != sol.p.tobytes(),
         "misrounded threshold": sol.threshold != nearest,
