@@ -33,6 +33,8 @@ FREE_STEPS, MAX_EVALUATIONS, MAX_PROOFS = 8, 200, 24
 # A gap this many times its own error bound is both proved and good to 2^-50, relative, as a margin.
 _RESOLVED = 2.0**50
 _EPS = 2.0**-52
+# A pair holds theta to some 2^-104 of the temperature, at best.
+_RESOLUTION = 2.0**-90
 _HIGHEST_FINITE = np.finfo(np.float64).max
 
 
@@ -295,10 +297,14 @@ def _certify(x, k, tau, pivot, record, piece, terms):
         bottom, bottom_rest = _shift(bottom, bottom_rest, d, e)
         top, top_rest = _shift(top, top_rest, d, e)
         if not (exceeds(step, step_rest, bottom, bottom_rest) and exceeds(top, top_rest, step, step_rest)):
+            from_bottom = (step - bottom) + (step_rest - bottom_rest)
+            from_top = (top - step) + (top_rest - step_rest)
+            # Scores may lie closer together than pairs can tell apart.
+            unresolved = min(abs(from_bottom), abs(from_top)) <= _RESOLUTION * tau
             step, step_rest = two_sum(0.5 * bottom, 0.5 * top)
             step, step_rest = two_sum(step, step_rest + (0.5 * bottom_rest + 0.5 * top_rest))
             if not np.isfinite(step):
-                return UNSETTLED
+                return UNDECIDED if unresolved else UNSETTLED
         low, low_rest = step, step_rest
     return UNSETTLED
 

@@ -71,6 +71,16 @@ def test_a_total_one_ulp_from_an_integer_with_gaps_far_above_the_temperature() -
         assert p.tolist() == [float(q) for q in exact.solve(x.tolist(), k, tau).p]
 
 
+def test_scores_closer_together_than_pairs_can_tell_go_to_integers_without_a_word() -> None:
+    rng = np.random.default_rng(12)
+    for _ in range(300):
+        near = rng.choice([0.0, 1.0, -1.0], 6) * 10.0 ** rng.uniform(-40, -30, 6)
+        x = np.concatenate([near, [1e38, -1e16, -1e30], rng.choice([0.0, 1e-14, 1e5], 4)])
+        k, tau = float(rng.integers(1, 13)), float(rng.choice([0.1, 0.7, 1.3]))
+        p = hsproj.solve(x, k, temperature=tau).p
+        assert p.tolist() == [float(q) for q in exact.solve(x.tolist(), k, tau).p]
+
+
 @pytest.mark.usefixtures("no_integers")
 def test_the_lowest_float_as_a_mask_is_solved_by_the_kernels_too() -> None:
     rng = np.random.default_rng(6)
