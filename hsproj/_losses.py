@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from hsproj._derivatives import tangent
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, demand, demand_choice, like_scores, read_problem, read_scores, total_rule
-from hsproj._projection import answer_rows, mask_rows, project_rows
+from hsproj._projection import answer_rows
 
 Reduction = Literal["none", "sum", "mean"]
 
@@ -128,9 +128,9 @@ def _loss(
     problem = read_problem(array, k, temperature, axis, nan_policy, "scores")
     if missing.any():
         problem = replace(problem, rows=np.where(missing[:, None], np.nan, problem.rows))
-    theta = answer_rows(problem)
+    answer = answer_rows(problem, bounds=with_gradient)
     with np.errstate(over="ignore"):  # targets and losses may leave the range of the scores' dtype
-        difference = project_rows(problem, theta) - y
+        difference = answer.p - y
         losses = 0.5 * np.square(difference, dtype=np.float64).sum(axis=-1)
         weight = 1.0 / max(layout.m, 1) if reduction == "mean" else 1.0
         if reduction == "none":
@@ -139,6 +139,6 @@ def _loss(
             loss = layout.dtype.type(losses.sum() * weight if layout.m or reduction == "sum" else np.nan)
         if not with_gradient:
             return loss, None
-        free, _ = mask_rows(problem, theta)
-        gradient = tangent(difference, free, problem.temperature, theta.answered)
+        free, _ = answer.masks(problem.rows)
+        gradient = tangent(difference, free, problem.temperature, answer.answered)
         return loss, layout.restore(gradient * problem.rows.dtype.type(weight))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from hsproj._derivatives import tangent
 from hsproj._inputs import Array, NanPolicy, like_scores, read_problem
-from hsproj._projection import answer_rows, mask_rows
+from hsproj._projection import answer_rows
 from hsproj._solution import Selection, solve
 
 
@@ -96,6 +96,6 @@ def _product(
     if selection != "free":
         sol = solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy)
         return sol.jvp(v, selection=selection)
-    theta = answer_rows(problem)
-    free, _ = mask_rows(problem, theta)
-    return layout.restore(tangent(rows, free, problem.temperature, theta.answered))
+    answer = answer_rows(problem, p=False, bounds=True)
+    free, _ = answer.masks(problem.rows)
+    return layout.restore(tangent(rows, free, problem.temperature, answer.answered))

@@ -6,7 +6,7 @@ docs/theory.md derives it.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from hsproj import _exact
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, Problem, read_problem, where_false
-from hsproj._threshold import Threshold, threshold
+from hsproj._threshold import Threshold, hear, is_ordinary, threshold
 
 
 def project(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate") -> Array:
@@ -113,7 +113,7 @@ def soft_binary_argmax(
     array([1., 0., 0., 0.])
     """
     problem = read_problem(x, k, temperature, axis, nan_policy)
-    return problem.layout.restore(project_rows(problem, answer_rows(problem)))
+    return problem.layout.restore(answer_rows(problem).p)
 
 
 # What hsproj_verify holds them to beyond its tolerance.
@@ -182,27 +182,62 @@ def _check_answers(answered: Array, problem: Problem, rule: str) -> None:
         raise refuse(ValueError, problem.layout.name, rule, came, where)
 
 
-def answer_rows(problem: Problem, *, complete: bool = False) -> Threshold:
-    """Certified thresholds of a problem; refuses rows without an answer if its nan_policy says so."""
-    theta = threshold(problem.rows, problem.k, problem.temperature, complete=complete)
+class Answer(NamedTuple):
+    """What kernels give for canonical rows: projections (m, n), and the lowest scores of support and saturated set (m, 2)."""
+
+    p: Array
+    bounds: Array
+    answered: Array
+
+    def masks(self, rows: Array) -> tuple[Array, Array]:
+        """(free, saturated), (m, n) each."""
+        from hsproj._kernels import _sweeps
+
+        free, saturated = np.empty(rows.shape, np.bool_), np.empty(rows.shape, np.bool_)
+        _sweeps.mask_rows(rows, self.bounds, free, saturated)
+        return free, saturated
+
+
+def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False) -> Answer:
+    """Projections, bounds of the sets, or both; refuses rows without an answer if the problem's nan_policy says so."""
+    from hsproj._kernels import _project
+
+    rows, k, temperature = problem.rows, problem.k, problem.temperature
+    m, n = rows.shape
+    answer = Answer(np.empty((m, n if p else 0), rows.dtype), np.empty((m, 2 if bounds else 0)), np.ones(m, np.bool_))
+    status = np.empty(m, np.int8)
+    _project.project_rows(rows, k, temperature, *answer[:2], status, *_project.scratch_for(n, rows.dtype))
+    left = np.flatnonzero(status)
+    if left.size:
+        few = replace(problem, rows=rows[left], k=k[left], temperature=temperature[left])
+        theta = threshold(few.rows, few.k, few.temperature)
+        hear(
+            is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == _project.UNPROVED),
+            "quick",
+            few.rows,
+        )
+        answer.answered[left] = theta.answered
+        if p:
+            answer.p[left] = project_certified(few, theta)
+        if bounds:
+            answer.bounds[left] = theta.bounds
+    check_answered(answer.answered, problem)
+    return answer
+
+
+def check_answered(answered: Array, problem: Problem) -> None:
+    """Under nan_policy="raise", refuse the first row without an answer to a projection."""
     rule = "hold no NaN, at most k scores of +inf and at least k that are not -inf in each row"
-    _check_answers(theta.answered, problem, rule)
-    return theta
+    _check_answers(answered, problem, rule)
 
 
-def project_rows(problem: Problem, theta: Threshold) -> Array:
-    """The projection of canonical rows, given their thresholds."""
+def project_certified(problem: Problem, theta: Threshold) -> Array:
+    """The projection of canonical rows, given their certified thresholds."""
     from hsproj._kernels import _sweeps
 
     out = np.empty_like(problem.rows)
     doubtful = np.empty(len(out), np.bool_)
     _sweeps.project_rows(problem.rows, problem.temperature, theta.records, out, doubtful)
-    hasty = np.flatnonzero(doubtful & np.isnan(theta.margin))
-    if hasty.size:  # the quick stage has fewer digits of theta
-        rows, k, temperature = problem.rows[hasty], problem.k[hasty], problem.temperature[hasty]
-        few = replace(problem, rows=rows, k=k, temperature=temperature)
-        out[hasty] = project_rows(few, threshold(rows, k, temperature))
-        doubtful[hasty] = False
     _settle(problem, theta, out, doubtful, _exact.project_row)
     return out
 
@@ -223,12 +258,3 @@ def _settle(problem: Problem, theta: Threshold, out: Array, doubtful: Array, exa
     for r in np.flatnonzero(doubtful):
         sets = theta.support_from[r], theta.saturated_from[r]
         out[r] = exactly(problem.rows[r], problem.k[r], problem.temperature[r], *sets)
-
-
-def mask_rows(problem: Problem, theta: Threshold) -> tuple[Array, Array]:
-    """(free, saturated) of canonical rows, given their thresholds."""
-    from hsproj._kernels import _sweeps
-
-    free, saturated = np.empty(problem.rows.shape, np.bool_), np.empty(problem.rows.shape, np.bool_)
-    _sweeps.mask_rows(problem.rows, theta.records, free, saturated)
-    return free, saturated

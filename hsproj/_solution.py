@@ -16,7 +16,8 @@ from hsproj import _derivatives
 from hsproj._derivatives import Edges
 from hsproj._errors import refuse
 from hsproj._inputs import Array, Layout, NanPolicy, demand_choice, like_scores, read_problem
-from hsproj._projection import answer_rows, mask_rows, project_rows, threshold_rows
+from hsproj._projection import Answer, check_answered, project_certified, threshold_rows
+from hsproj._threshold import threshold
 
 Selection = Literal["free", "closure"]
 
@@ -388,11 +389,13 @@ def solve(
     """
     problem = read_problem(x, k, temperature, axis, nan_policy)
     layout = problem.layout
-    theta = answer_rows(problem, complete=True)
-    free, saturated = mask_rows(problem, theta)
+    theta = threshold(problem.rows, problem.k, problem.temperature)
+    check_answered(theta.answered, problem)
+    p = project_certified(problem, theta)
+    free, saturated = Answer(p, theta.bounds, theta.answered).masks(problem.rows)
     smooth = theta.answered & np.isnan(theta.lower_kink) & np.isnan(theta.upper_kink)
     arrays: dict[str, Any] = {
-        "p": layout.restore(project_rows(problem, theta)),
+        "p": layout.restore(p),
         "threshold": layout.per_row(threshold_rows(problem, theta)),
         "free": layout.restore(free),
         "saturated": layout.restore(saturated),

@@ -50,6 +50,11 @@ class Threshold:
         return self._column("SATURATED_FROM")
 
     @property
+    def bounds(self) -> Array:
+        """(m, 2): the lowest scores of support and saturated set."""
+        return np.column_stack([self.support_from, self.saturated_from])
+
+    @property
     def margin(self) -> Array:
         """Distance of the row to the next kink, max norm, in units of x."""
         return self._column("MARGIN")
@@ -65,28 +70,8 @@ class Threshold:
         return self._column("UPPER_KINK")
 
 
-def threshold(rows: Array, k: Array, temperature: Array, *, complete: bool = True) -> Threshold:
-    """Certified thresholds of canonical rows (m, n), with k and temperature (m,), all validated.
-
-    Without `complete`, margins and kinks may be missing (NaN), and the sets be bounded by floats that are no scores.
-    """
-    from hsproj._kernels import _quick, _solve
-
-    records = np.empty((rows.shape[0], _solve.COLUMNS))
-    status = np.full(rows.shape[0], _solve.UNDECIDED, dtype=np.int8)
-    if not complete:
-        _quick.quick_rows(rows, k, temperature, records, status)
-    left = np.flatnonzero(status != _solve.CERTIFIED)
-    if left.size:
-        some = (rows, k, temperature) if left.size == status.size else (rows[left], k[left], temperature[left])
-        records[left] = _certify(*some)
-        if not complete:
-            _hear(_is_ordinary(*some, records[left]), "quick", some[0])
-    return Threshold(records)
-
-
-def _certify(rows: Array, k: Array, temperature: Array) -> Array:
-    """The records of rows: by the kernels, at another scale, or in integers."""
+def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
+    """Certified thresholds of canonical rows (m, n), with k and temperature (m,), all validated."""
     from hsproj._kernels import _solve
 
     records = np.empty((rows.shape[0], _solve.COLUMNS))
@@ -95,16 +80,14 @@ def _certify(rows: Array, k: Array, temperature: Array) -> Array:
     _rescale(rows, k, temperature, records, status)
     for r in np.flatnonzero((status != _solve.CERTIFIED) & (status != _solve.EMPTY)):
         records[r] = _exact.solve_row(rows[r].astype(np.float64), float(k[r]), float(temperature[r]))
-    _hear(status == _solve.UNSETTLED, "certifying", rows)
-    return records
+    hear(status == _solve.UNSETTLED, "certifying", rows)
+    return Threshold(records)
 
 
-def _is_ordinary(rows: Array, k: Array, temperature: Array, records: Array) -> Array:
-    """Whether the quick stage should have certified these rows: docs/numerics.md, section "The quick stage"."""
-    from hsproj._kernels._quick import BAND
+def is_ordinary(rows: Array, k: Array, temperature: Array, theta: Threshold) -> Array:
+    """Whether the quick kernels should have proved the sets of these rows: docs/numerics.md, section "What is declined"."""
     from hsproj._kernels._solve import LARGEST, SMALLEST
 
-    theta = Threshold(records)
     support, saturated = (rows >= bound[:, None] for bound in (theta.support_from, theta.saturated_from))
     free = support.sum(axis=-1) - saturated.sum(axis=-1)
     rounding = 8.0 * 2.0**-52 * rows.shape[-1] * (k / np.maximum(free, 1) + 2.0)
@@ -112,12 +95,12 @@ def _is_ordinary(rows: Array, k: Array, temperature: Array, records: Array) -> A
         scale = np.abs(theta.pivot) + temperature  # not far from |theta| + tau: the pivot is a free score
         size = np.abs(rows).sum(axis=-1, dtype=np.float64)
         inside = (free > 1) & (size <= LARGEST) & (np.minimum(k, temperature) >= SMALLEST) & (temperature <= LARGEST)
-        apart = np.minimum(temperature, theta.margin) > scale * np.maximum(64.0 * BAND, rounding)
+        apart = np.minimum(temperature, theta.margin) > scale * np.maximum(2.0**-36, rounding)
     ordinary: Array = inside & apart
     return ordinary
 
 
-def _hear(faulty: Array, stage: str, rows: Array) -> None:
+def hear(faulty: Array, stage: str, rows: Array) -> None:
     """Warn of rows that a stage should have settled: nothing known leads there, so it must not pass unheard."""
     if faulty.any():
         warnings.warn(

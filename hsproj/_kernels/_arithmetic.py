@@ -1,13 +1,12 @@
 """Error-free transformations: floats in, a rounded result and its exact error out.
 
-`two_sum` (Knuth) and `two_product` (Dekker, Veltkamp) are exact while nothing overflows and no product's error term
+`two_sum` (Knuth) and `two_product` (by a fused multiply-add) are exact while nothing overflows and no product's error term
 underflows; `docs/numerics.md`, section "Safe range", says why the kernels stay there. Never compile these with
 fast-math: a compiler that may reassociate deletes the error terms.
 """
 
 from hsproj._kernels._jit import jit
-
-_SPLITTER = 134217729.0  # 2^27 + 1 splits a 53-bit significand in two halves of at most 26 bits
+from hsproj._kernels._simd import fma
 
 
 @jit()
@@ -19,20 +18,10 @@ def two_sum(a, b):
 
 
 @jit()
-def split(a):
-    """(high, low) halves of `a`, each of at most 26 significant bits."""
-    c = _SPLITTER * a
-    high = c - (c - a)
-    return high, a - high
-
-
-@jit()
 def two_product(a, b):
     """(p, e) with p = fl(a * b) and p + e = a * b exactly."""
     p = a * b
-    a_high, a_low = split(a)
-    b_high, b_low = split(b)
-    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return p, fma(a, b, -p)
 
 
 @jit()

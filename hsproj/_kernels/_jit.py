@@ -13,7 +13,7 @@ _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 _STAMPS = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _SOURCES)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """Numba's disk cache, out of date as soon as any kernel file has changed; a full disk costs it nothing but the cache."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -27,11 +27,15 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             self.disable()
 
 
-def jit(*, fastmath: set[str] | bool = False, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
-    """`numba.njit` with a disk cache; without one where neither the package nor the home folder is writable."""
+def jit(*, fastmath: set[str] | bool = False, allocates: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """`numba.njit` with a disk cache; without one where neither the package nor the home folder is writable.
+
+    A kernel that makes no arrays of its own needs no counting of references to those it is given: atomic operations, at
+    every call of a function, which would cost short rows more than their arithmetic.
+    """
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(function, nogil=True, fastmath=fastmath, inline=inline)
+        dispatcher = numba.njit(function, nogil=True, fastmath=fastmath, _nrt=allocates)
         try:
             cache = _Cache(function)
         except RuntimeError:  # "cannot cache function ...: no locator available"

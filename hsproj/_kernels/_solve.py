@@ -341,7 +341,7 @@ def _solve_row(x, k, tau, record, piece, terms):
     return _certify(x, k, tau, theta, record, piece, terms)
 
 
-@jit()
+@jit(allocates=True)
 def solve_rows(rows, k, temperature, records, status):
     """Fill records (m, COLUMNS) and status (m,) for rows (m, n), k (m,) and temperature (m,)."""
     piece, terms = np.empty(4), np.empty(10)  # scratch of `_certify`

@@ -5,8 +5,9 @@ Rows are (m, n), C-contiguous, float32 or float64; all arithmetic is in float64 
 
 import numpy as np
 
-from hsproj._kernels._arithmetic import divide, split, two_sum
+from hsproj._kernels._arithmetic import divide, two_sum
 from hsproj._kernels._jit import jit
+from hsproj._kernels._simd import fma
 from hsproj._kernels._solve import (
     DELTA_ERROR,
     DELTA_HIGH,
@@ -26,16 +27,7 @@ _HUGE = 2.0**969
 
 
 @jit()
-def _remainder(q, p, tau, tau_high, tau_low):
-    """What is left of q when p = fl(q / tau) takes p * tau away: a float, so exact. tau comes split, once for the row."""
-    product = p * tau
-    p_high, p_low = split(p)
-    product_rest = ((p_high * tau_high - product) + p_high * tau_low + p_low * tau_high) + p_low * tau_low
-    return (q - product) - product_rest
-
-
-@jit()
-def _quotient(u, pivot, up, delta, delta_rest, tau, tau_high, tau_low):
+def _quotient(u, pivot, up, delta, delta_rest, tau):
     """(p, rest, lost) with ((u - pivot) up - delta) / tau = p + rest give or take lost.
 
     Every operation is followed by its own error, and lost adds up those that no longer fit: it is 0 only if p + rest is
@@ -49,10 +41,10 @@ def _quotient(u, pivot, up, delta, delta_rest, tau, tau_high, tau_low):
     q, q_rest = two_sum(q, q_rest)
     # p = q / tau, and what remains over tau again.
     p = q / tau
-    remainder, error = two_sum(_remainder(q, p, tau, tau_high, tau_low), q_rest)
+    remainder, error = two_sum(fma(-p, tau, q), q_rest)
     lost += abs(error)
     rest = remainder / tau
-    lost += abs(_remainder(remainder, rest, tau, tau_high, tau_low))
+    lost += abs(fma(-rest, tau, remainder))
     p, rest = two_sum(p, rest)
     # The product of a tiny quotient and tau may lose bits below all floats without a trace.
     exact = lost == 0.0 and (remainder == 0.0 or abs(remainder) > _TINY)
@@ -105,7 +97,6 @@ def project_rows(rows, temperature, records, out, doubtful):
             out[r, :] = np.nan
             continue
         tau = temperature[r] * records[r, SCALE]
-        tau_high, tau_low = split(tau)
         delta_lost = max(records[r, DELTA_ERROR] / tau, LEAST) if records[r, DELTA_ERROR] > 0.0 else 0.0
         # First without a branch: `_quotient` short of its last bits, which change the rounding of next to no entry.
         doubts = 0
@@ -115,7 +106,7 @@ def project_rows(rows, temperature, records, out, doubtful):
             q, q_rest = two_sum(d * up, -delta)
             q_rest += e * up - delta_rest
             p = q / tau
-            p, rest = two_sum(p, (_remainder(q, p, tau, tau_high, tau_low) + q_rest) / tau)
+            p, rest = two_sum(p, (fma(-p, tau, q) + q_rest) / tau)
             lost = p * _PAIR + delta_lost + abs(rest) * _SLIGHTLY
             doubt = (p + (rest + lost) != p) | (p + (rest - lost) != p) | (p < _TINY)
             if narrow:
@@ -131,7 +122,7 @@ def project_rows(rows, temperature, records, out, doubtful):
         for i in range(n):
             u = np.float64(rows[r, i])
             if u >= support_from and u < saturated_from:
-                p, rest, lost = _quotient(u * down, pivot, up, delta, delta_rest, tau, tau_high, tau_low)
+                p, rest, lost = _quotient(u * down, pivot, up, delta, delta_rest, tau)
                 p, doubt = _round(p, rest, lost + delta_lost, narrow)
                 out[r, i] = p
                 doubtful[r] |= doubt or p < _TINY
@@ -155,12 +146,11 @@ def threshold_rows(records, narrow, out, doubtful):
 
 
 @jit()
-def mask_rows(rows, records, free, saturated):
+def mask_rows(rows, bounds, free, saturated):
     """The exact masks: scores compared with scores, nothing recomputed."""
     m, n = rows.shape
     for r in range(m):
-        support_from = records[r, SUPPORT_FROM]
-        saturated_from = records[r, SATURATED_FROM]
+        support_from, saturated_from = bounds[r, 0], bounds[r, 1]
         for i in range(n):
             u = np.float64(rows[r, i])
             saturated[r, i] = u >= saturated_from

@@ -9,7 +9,7 @@ from families import draw
 
 import hsproj
 from hsproj import _exact
-from hsproj._kernels import _quick, _solve
+from hsproj._kernels import _project, _solve
 from hsproj_verify.oracles import exact
 
 
@@ -105,10 +105,10 @@ def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pyt
 
 
 def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def declines(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, records: np.ndarray, status: np.ndarray) -> None:
-        status[:] = _solve.UNDECIDED
+    def declines(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, *others: np.ndarray) -> None:
+        others[2][:] = _project.UNPROVED
 
-    monkeypatch.setattr(_quick, "quick_rows", declines)
+    monkeypatch.setattr(_project, "project_rows", declines)
     with pytest.warns(RuntimeWarning, match=r"quick stage failed on 1 of 2 rows.*first of them: \[0.5, 0.25, 0.0\]"):
         p = hsproj.project([[0.5, 0.5, 0.0], [0.5, 0.25, 0.0]], 1)  # the first row is at a kink
     assert p[0].tolist() == [0.5, 0.5, 0.0]

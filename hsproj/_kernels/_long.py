@@ -1,0 +1,473 @@
+"""Rows of more than a few dozen scores, one after the other: theta from a sample, an evaluation or two, and one pass more.
+
+That pass, `_reduce`, is told an interval that should hold theta. It counts and adds up what is settled whatever theta in
+there is, exactly, and sets the few scores aside that are not. `_conclude` solves what is left, and proves it.
+docs/numerics.md, section "Long rows".
+"""
+
+import math
+
+import numpy as np
+
+from hsproj._kernels._arithmetic import two_product, two_sum
+from hsproj._kernels._jit import jit
+from hsproj._kernels._simd import (
+    add_where,
+    any_of,
+    as_floats,
+    as_integers,
+    bits,
+    broad,
+    integers_like,
+    is_narrow,
+    lanes,
+    larger,
+    last,
+    like,
+    load,
+    lowest_bit,
+    matching,
+    select,
+    smaller,
+    store,
+    total,
+)
+
+# What to do next about a row.
+EVALUATE, REDUCE, SOLVED, DECLINED = range(4)
+
+# The state of a search: the bracket of theta and the residuals at its ends, where to evaluate next or what interval to
+# reduce to, how many steps were taken, and a seed.
+LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED = range(9)
+STATE = 9
+
+# What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot.
+FREE, SATURATED, SUM, REST = range(4)
+SETTLED = 4
+
+# What is known of a row: theta = pivot + (numerator + numerator_rest) / count, give or take error / count.
+PIVOT, NUMERATOR, NUMERATOR_REST, COUNT, ERROR, SUPPORT_FROM, SATURATED_FROM = range(7)
+ANSWER = 7
+
+LARGEST, SMALLEST = 2.0**900, 2.0**-450
+MOST_STEPS = 60
+_SAMPLED_FROM, SAMPLE = 512, 8192
+_EVALUATED = 1024  # at a time, in sums of the dtype of x
+BLOCK = 512  # at a time, in exact sums
+
+
+@jit()
+def _clipped(v, theta, tau, zero, one, sum_, free):
+    d = as_integers(v - theta)
+    c = smaller(larger(d, zero), tau)
+    return sum_ + as_floats(c), add_where(d == c, free, one)
+
+
+@jit()
+def _evaluate(x, t, tau, nothing):
+    """See `evaluate`; in the dtype of the vectors t (theta in every lane), tau and nothing (0)."""
+    width = lanes(x)
+    top, zero, one = as_integers(tau), integers_like(t, 0), integers_like(t, 1)
+    sum_, free = 0.0, 0.0
+    whole = x.size - x.size % width
+    for block in range(0, whole, _EVALUATED):
+        sum_a, free_a, sum_b, free_b = nothing, zero, nothing, zero
+        sum_c, free_c, sum_d, free_d = nothing, zero, nothing, zero
+        end = min(block + _EVALUATED, whole)
+        i = block
+        while i + 4 * width <= end:
+            sum_a, free_a = _clipped(matching(t, load(x, i)), t, top, zero, one, sum_a, free_a)
+            sum_b, free_b = _clipped(matching(t, load(x, i + width)), t, top, zero, one, sum_b, free_b)
+            sum_c, free_c = _clipped(matching(t, load(x, i + 2 * width)), t, top, zero, one, sum_c, free_c)
+            sum_d, free_d = _clipped(matching(t, load(x, i + 3 * width)), t, top, zero, one, sum_d, free_d)
+            i += 4 * width
+        while i < end:
+            sum_a, free_a = _clipped(matching(t, load(x, i)), t, top, zero, one, sum_a, free_a)
+            i += width
+        if block + _EVALUATED >= whole and whole < x.size:
+            v = select(last(x, x.size - whole), load(x, x.size - width), like(x, -np.inf))
+            sum_b, free_b = _clipped(matching(t, v), t, top, zero, one, sum_b, free_b)
+        sum_ += total((sum_a + sum_b) + (sum_c + sum_d))
+        free += total((free_a + free_b) + (free_c + free_d))
+    return sum_, free
+
+
+@jit()
+def _suits_float32(theta, tau):
+    """Whether differences with theta can be told apart in float32, next to tau."""
+    return abs(theta) <= 2.0**10 * tau and 2.0**-60 <= tau <= 2.0**60
+
+
+@jit()
+def evaluate(x, theta, tau):
+    """(sum of clip(x - theta, 0, tau), number of scores with theta <= x <= theta + tau), roughly.
+
+    Clips by comparing the bits of floats as integers, which is as right, and leaves the floating-point units to the sums.
+    """
+    if is_narrow(x) and _suits_float32(theta, tau):
+        return _evaluate(x, like(x, theta), like(x, tau), like(x, 0.0))
+    return _evaluate(x, broad(x, theta), broad(x, tau), broad(x, 0.0))
+
+
+@jit()
+def _sort_out(v, d, low, high, low_up, high_up, grid, one, free, saturated, sum_, rest):
+    inside = (v > high) & (v < low_up)
+    above = v > high_up
+    h = (grid + d) - grid
+    free = add_where(inside, free, one)
+    saturated = add_where(above, saturated, one)
+    return ~((v < low) | inside | above), free, saturated, add_where(inside, sum_, h), add_where(inside, rest, d - h)
+
+
+@jit()
+def _set_aside(x, i, undecided, buffer, count):
+    while undecided != 0:
+        buffer[count] = x[i + lowest_bit(undecided)]
+        count += 1
+        undecided &= undecided - 1
+    return count
+
+
+@jit()
+def floor_like(x, value):
+    """The largest number of the dtype of x that is not above `value`."""
+    near = x.dtype.type(value)
+    return np.nextafter(near, x.dtype.type(-np.inf)) if near > value else near
+
+
+@jit()
+def ceil_like(x, value):
+    """The smallest number of the dtype of x that is not below `value`."""
+    near = x.dtype.type(value)
+    return np.nextafter(near, x.dtype.type(np.inf)) if near < value else near
+
+
+@jit()
+def grid(tau):
+    """A number g such that (g + d) - g rounds |d| <= 5 tau to a grid on which BLOCK such numbers add up exactly."""
+    return math.ldexp(1.5, math.frexp(5.0 * tau * BLOCK)[1] + 2)
+
+
+@jit()
+def slack(low, high, tau):
+    """More than the rounding of low + tau and high + tau."""
+    return 2.0**-51 * (abs(low) + abs(high) + tau)
+
+
+@jit()
+def reduce(x, low, high, tau, pivot, buffer, settled):
+    """Settle what any theta in [low, high] settles, put the other scores into `buffer`; their number, -1 if it is too small.
+
+    NaN is never settled.
+    """
+    t_low = like(x, ceil_like(x, low))
+    t_high = like(x, floor_like(x, high))
+    t_low_up = like(x, ceil_like(x, low + tau - slack(low, high, tau)))
+    t_high_up = like(x, floor_like(x, high + tau + slack(low, high, tau)))
+    width = lanes(x)
+    c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
+    one, none = integers_like(t_low, 1), integers_like(t_low, 0)
+    free_a, saturated_a, free_b, saturated_b = none, none, none, none
+    sum_, rest = settled[SUM], settled[REST]
+    count = 0
+    most = buffer.size - 2 * width
+    for block in range(0, x.size, BLOCK):
+        end = min(block + BLOCK, x.size)
+        sum_a, rest_a, sum_b, rest_b = zero, zero, zero, zero
+        i = block
+        while i + 2 * width <= end:
+            v = load(x, i)
+            open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
+                v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_a, saturated_a, sum_a, rest_a
+            )
+            v = load(x, i + width)
+            open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
+                v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_b, saturated_b, sum_b, rest_b
+            )
+            if any_of(open_a | open_b):
+                if count > most:
+                    return -1
+                count = _set_aside(x, i, bits(open_a) | (bits(open_b) << width), buffer, count)
+            i += 2 * width
+        while i < end:
+            # The last vector may overlap with what was dealt with: only its upper lanes count.
+            start = min(i, x.size - width)
+            v = select(last(x, width - (i - start)), load(x, start), like(x, -np.inf))
+            open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
+                v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_a, saturated_a, sum_a, rest_a
+            )
+            if any_of(open_a):
+                if count > most:
+                    return -1
+                count = _set_aside(x, start, bits(open_a), buffer, count)
+            i += width
+        sum_, error = two_sum(sum_, total(sum_a + sum_b))
+        rest += error + total(rest_a + rest_b)
+    settled[FREE] += total(free_a + free_b)
+    settled[SATURATED] += total(saturated_a + saturated_b)
+    settled[SUM], settled[REST] = sum_, rest
+    return count
+
+
+@jit()
+def room(n):
+    """The most scores of a row that may be set aside."""
+    return 256 + n // 64
+
+
+@jit()
+def reach(n):
+    """How far off, in scores, an evaluation may be for a reduction to come next."""
+    return 6.0 + n / 1024.0
+
+
+@jit()
+def _draw(x, tau, state):
+    """A breakpoint strictly inside the bracket, drawn at random; NaN if some tries find none."""
+    seed = np.int64(state[SEED])
+    for _ in range(32):
+        seed = (seed * 1103515245 + 12345) % 2147483648
+        u = np.float64(x[(seed >> 8) % x.size]) - (tau if seed & 64 else 0.0)
+        if state[LOW] < u < state[HIGH]:
+            state[SEED] = seed
+            return u
+    state[SEED] = seed
+    return np.nan
+
+
+@jit()
+def _extreme(x, upper):
+    """The largest finite score if `upper`, else the smallest; infinite if there is none."""
+    edge = -np.inf if upper else np.inf
+    for i in range(x.size):
+        u = np.float64(x[i])
+        if u - u == 0.0:
+            edge = max(edge, u) if upper else min(edge, u)
+    return edge
+
+
+@jit()
+def advance(x, k, tau, state, sum_, free):
+    """Take in an evaluation at state[THETA], and say what to do next."""
+    theta = state[THETA]
+    residual = sum_ - k * tau
+    state[STEPS] += 1.0
+    if not abs(residual) < np.inf or state[STEPS] > MOST_STEPS:
+        return DECLINED
+    if residual > 0.0:
+        state[LOW], state[AT_LOW] = theta, residual
+    elif residual < 0.0:
+        state[HIGH], state[AT_HIGH] = theta, residual
+    low, high = state[LOW], state[HIGH]
+    near = reach(x.size) * tau
+    eps = 2.0**-21 if is_narrow(x) and _suits_float32(theta, tau) else 2.0**-44
+    if abs(residual) <= free * tau:
+        if residual > 0.0 and free <= 8.0 + x.size / 256.0 and high == np.inf:
+            # Few scores are left above theta: set them all aside.
+            state[FROM], state[TO] = theta - eps * (abs(theta) + tau), theta + residual
+            return REDUCE
+        step = residual / max(free, 1.0)
+        rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
+        if low < theta + step < high or abs(step) <= rounding:
+            state[THETA] = theta + step
+            if abs(residual) > near:
+                return EVALUATE
+            spread = 0.125 * abs(step) + rounding
+            state[FROM], state[TO] = theta + step - spread, theta + step + spread
+            return REDUCE
+    if state[AT_LOW] - state[AT_HIGH] <= 2.0 * near:
+        state[FROM], state[TO] = low, high
+        return REDUCE
+    bounded = high - low < np.inf
+    if bounded and state[STEPS] % 2.0 == 0.0:
+        state[THETA] = low + (high - low) * (state[AT_LOW] / (state[AT_LOW] - state[AT_HIGH]))
+        if low < state[THETA] < high:
+            return EVALUATE
+    drawn = _draw(x, tau, state)
+    if drawn == drawn:
+        state[THETA] = drawn
+        return EVALUATE
+    if bounded:
+        state[FROM], state[TO] = low, high
+        return REDUCE
+    state[THETA] = _extreme(x, True) if high == np.inf else _extreme(x, False) - tau
+    return EVALUATE if low < state[THETA] < high else DECLINED
+
+
+@jit()
+def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
+    """Solve the row from what was settled and what was set aside.
+
+    SOLVED with its answer; DECLINED if that takes more than floats; or EVALUATE if theta is outside [FROM, TO]: state[THETA]
+    is the end next to it, and settled[SUM], settled[FREE] the evaluation there.
+    """
+    low, high = state[FROM], state[TO]
+    theta = min(max(state[THETA], low), high)
+    edge = 2.0**-48 * (abs(theta) + tau)
+    support_end, saturated_end = np.nextafter(high, np.inf), high + tau + slack(low, high, tau)
+    below, above = low, high
+    tried_low, tried_high = False, False
+    for _ in range(200):
+        free, saturated = settled[FREE], settled[SATURATED]
+        if free == 0.0:
+            pivot = pivot_for(theta, tau)
+        sum_, rest = settled[SUM], settled[REST]
+        zero_max, free_min, free_max, saturated_min = -np.inf, np.inf, -np.inf, np.inf
+        up = theta + tau
+        known = 0
+        for j in range(count):
+            # Without branches: nobody could predict them.
+            u = buffer[j]
+            inside = (u > theta) & (u < up)
+            zero_max = max(zero_max, u if u <= theta else -np.inf)
+            free_min = min(free_min, u if inside else np.inf)
+            free_max = max(free_max, u if inside else -np.inf)
+            saturated_min = min(saturated_min, u if u >= up else np.inf)
+            free += inside
+            saturated += u >= up
+            known += (u <= theta) | inside | (u >= up)
+            sum_, error = two_sum(sum_, u - pivot if inside else 0.0)
+            rest += error
+        if known != count:
+            return DECLINED  # NaN
+        missing = k - saturated
+        if free == 0.0:
+            if missing == 0.0:
+                gap = (saturated_min - zero_max) - tau
+                if not gap > edge:
+                    return DECLINED
+                # Any theta between the scores serves; the middle is far from both.
+                answer[PIVOT] = 0.5 * (max(zero_max, low) + min(saturated_min - tau, high))
+                answer[NUMERATOR], answer[NUMERATOR_REST] = 0.0, 0.0
+                answer[COUNT], answer[ERROR] = 0.0, 0.0
+                answer[SUPPORT_FROM] = saturated_min if saturated_min < np.inf else support_end
+                answer[SATURATED_FROM] = answer[SUPPORT_FROM]
+                return SOLVED
+            residual = -missing * tau
+            root = np.nan
+        else:
+            taken, taken_rest = two_product(-tau, missing)
+            numerator, error = two_sum(sum_, taken)
+            numerator, numerator_rest = two_sum(numerator, error + (rest + taken_rest))
+            # Four gaps, each times the number of free scores.
+            scale = 2.0**-48 * (abs(numerator) + free * (abs(theta - pivot) + tau))
+            lower = free * (zero_max - pivot) - numerator if zero_max > -np.inf else -np.inf
+            first = numerator - free * (free_min - pivot) if free_min < np.inf else -np.inf
+            last = free * ((free_max - pivot) - tau) - numerator if free_max > -np.inf else -np.inf
+            upper = numerator - free * ((saturated_min - pivot) - tau) if saturated_min < np.inf else -np.inf
+            worst = max(max(lower, first), max(last, upper))
+            residual = numerator - free * (theta - pivot)
+            root = pivot + numerator / free
+            if 0.0 < missing < free and worst < -scale and low + edge < root < high - edge:
+                answer[PIVOT], answer[NUMERATOR], answer[NUMERATOR_REST] = pivot, numerator, numerator_rest
+                answer[COUNT] = free
+                answer[ERROR] = free * tau * (2.0**-86 + n * 2.0**-112) + 2.0**-104 * abs(numerator)
+                answer[SUPPORT_FROM] = min(free_min, support_end)
+                answer[SATURATED_FROM] = min(saturated_min, saturated_end)
+                return SOLVED
+            if not 0.0 < missing < free:
+                root = np.nan  # these sets can't be right, whatever theta: their entries would be 0 or 1
+            elif worst <= scale and low < root < high:
+                return DECLINED
+        if residual > 0.0:
+            below = theta
+        else:
+            above = theta
+        tried_low, tried_high = tried_low or theta == low, tried_high or theta == high
+        if not below < root < above:
+            # No slope, or one that leads out of the interval: look at its end, then between.
+            if residual > 0.0 and not tried_high:
+                root = high
+            elif residual < 0.0 and not tried_low:
+                root = low
+            elif theta == (high if residual > 0.0 else low):
+                state[THETA] = theta
+                settled[SUM], settled[FREE] = residual + k * tau, free
+                return EVALUATE
+            else:
+                root = 0.5 * below + 0.5 * above
+                if not below < root < above:
+                    return DECLINED
+        theta = root
+    return DECLINED
+
+
+@jit()
+def pivot_for(theta, tau):
+    """A number whose differences with free scores are floats: 0, or theta where that is far away (Sterbenz)."""
+    return 0.0 if abs(theta) <= 4.0 * tau else theta
+
+
+@jit()
+def begin(x, k, tau, sample, state):
+    """Set out: a guess of theta from a sample of the row, or from all of it."""
+    n = x.size
+    state[:] = 0.0
+    state[LOW], state[HIGH], state[AT_LOW], state[AT_HIGH] = -np.inf, np.inf, np.inf, -np.inf
+    state[SEED] = 1.0
+    if n < _SAMPLED_FROM:
+        state[THETA] = _start(x, k, tau)
+        return
+    width = lanes(x)
+    vectors = min(max(n // 16, 64), SAMPLE) // width
+    stride = (n - width) // (vectors - 1)
+    for j in range(vectors):
+        store(sample, j * width, load(x, j * stride))
+    some = sample[: vectors * width]
+    share = k * some.size / n
+    enough = 0.25 * (1.0 + math.sqrt(share)) * tau
+    state[THETA] = _start(some, share, tau)
+    for _ in range(16):
+        sum_, free = evaluate(some, state[THETA], tau)
+        if abs(sum_ - share * tau) <= enough:
+            break
+        action = advance(some, share, tau, state, sum_, free)
+        if action != EVALUATE:
+            if action == REDUCE and not state[FROM] < state[THETA] < state[TO]:
+                state[THETA] = 0.5 * state[FROM] + 0.5 * state[TO]
+            break
+    state[LOW], state[HIGH], state[AT_LOW], state[AT_HIGH] = -np.inf, np.inf, np.inf, -np.inf
+    state[STEPS] = 0.0
+
+
+@jit()
+def _start(x, k, tau):
+    """Theta if all finite scores were free."""
+    width = lanes(x)
+    zero = broad(x, 0.0)
+    sum_ = zero
+    whole = x.size - x.size % width
+    for i in range(0, whole, width):
+        v = broad(x, load(x, i))
+        sum_ = add_where((v - v) == zero, sum_, v)
+    size = total(sum_)
+    for i in range(whole, x.size):
+        u = np.float64(x[i])
+        size += u if u - u == 0.0 else 0.0
+    return (size - k * tau) / x.size
+
+
+@jit()
+def locate(x, k, tau, sample, buffer, state, settled, answer):
+    """Theta of one row: SOLVED with its answer, or DECLINED."""
+    if not (SMALLEST <= tau <= LARGEST and SMALLEST <= k < x.size):
+        return DECLINED
+    begin(x, k, tau, sample, state)
+    action = EVALUATE
+    while action == EVALUATE:
+        if not abs(state[THETA]) <= LARGEST:
+            return DECLINED
+        sum_, free = evaluate(x, state[THETA], tau)
+        action = advance(x, k, tau, state, sum_, free)
+        while action == REDUCE:
+            pivot = pivot_for(state[FROM], tau)
+            settled[:] = 0.0
+            count = reduce(x, state[FROM], state[TO], tau, pivot, buffer, settled)
+            if count < 0:
+                state[THETA] = 0.5 * state[FROM] + 0.5 * state[TO]
+                action = EVALUATE
+                break
+            action = conclude(buffer, count, settled, pivot, k, tau, x.size, state, answer)
+            if action == EVALUATE:
+                action = advance(x, k, tau, state, settled[SUM], settled[FREE])
+    return action

@@ -1,0 +1,43 @@
+"""Batches: (m, n) scores in, correctly rounded projections out, and the sets of each row; by `_short` or by `_long`."""
+
+from typing import Any
+
+import numpy as np
+
+from hsproj._kernels._jit import jit
+from hsproj._kernels._long import ANSWER, SAMPLE, SATURATED_FROM, SETTLED, SOLVED, STATE, SUPPORT_FROM, locate, room
+from hsproj._kernels._round import TERMS, round_row
+from hsproj._kernels._short import LANES, LONGEST, project_short
+
+# Status of a row. UNPROVED: floats leave open which scores are free. UNROUNDED: they leave the rounding of an entry open.
+DONE, UNPROVED, UNROUNDED = range(3)
+
+
+def scratch_for(n: int, dtype: Any) -> tuple[Any, Any]:
+    """(floats, scores) to work with on rows of n scores of a dtype."""
+    if n <= LONGEST:
+        return np.empty((3 * n + 9) * LANES + TERMS + ANSWER), np.empty(0, dtype)
+    return np.empty(STATE + SETTLED + ANSWER + TERMS + room(n)), np.empty(SAMPLE, dtype)
+
+
+@jit()
+def project_rows(rows, k, temperature, out, bounds, status, floats, scores):
+    """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
+
+    An `out` or `bounds` of size 0 is left alone. `floats` and `scores` are as `scratch_for` makes them.
+    """
+    m, n = rows.shape
+    if n <= LONGEST:
+        project_short(rows, k, temperature, out, bounds, status, floats)
+        return
+    state, settled = floats[:STATE], floats[STATE : STATE + SETTLED]
+    rest = floats[STATE + SETTLED :]
+    answer, terms, buffer = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS], rest[ANSWER + TERMS :]
+    for r in range(m):
+        status[r] = UNPROVED
+        if locate(rows[r], k[r], temperature[r], scores, buffer, state, settled, answer) == SOLVED:
+            status[r] = DONE
+            if bounds.size:
+                bounds[r, 0], bounds[r, 1] = answer[SUPPORT_FROM], answer[SATURATED_FROM]
+            if out.size and not round_row(rows[r], k[r], temperature[r], answer, out[r], terms):
+                status[r] = UNROUNDED

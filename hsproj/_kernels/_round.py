@@ -1,0 +1,202 @@
+"""From a known threshold to correctly rounded entries: p_i = (count (x_i - pivot) - numerator) / (count tau).
+
+A quotient with its remainder settles nearly every entry: if it stays on one side of the rounding boundary whatever its
+error. What is next to a boundary is decided by the sign of an exact sum. docs/numerics.md, section "Rounding".
+"""
+
+import numpy as np
+
+from hsproj._kernels._arithmetic import exact_sum, two_product, two_sum
+from hsproj._kernels._jit import jit
+from hsproj._kernels._long import (
+    COUNT,
+    ERROR,
+    NUMERATOR,
+    NUMERATOR_REST,
+    PIVOT,
+    SATURATED_FROM,
+    SUPPORT_FROM,
+    ceil_like,
+)
+from hsproj._kernels._simd import (
+    add_where,
+    as_integers,
+    bits,
+    broad,
+    common_bits,
+    fma,
+    integers_like,
+    is_narrow,
+    lanes,
+    last,
+    like,
+    load,
+    lowest_bit,
+    select,
+    size,
+    smaller,
+    store,
+    total,
+)
+
+# Below TINY error terms may underflow.
+TINY = 2.0**-300
+_BLOCK = 512
+# Floats of scratch that `entry` takes.
+TERMS = 16
+# More than the error of an entry before it is rounded to float32, in ulps of float64.
+ULPS = 16
+
+
+@jit()
+def threshold_pair(answer):
+    """(theta, rest, error): theta + rest is the threshold, give or take error."""
+    count = answer[COUNT]
+    if count == 0.0:
+        return answer[PIVOT], 0.0, 0.0
+    q = answer[NUMERATOR] / count
+    q_rest = (fma(-q, count, answer[NUMERATOR]) + answer[NUMERATOR_REST]) / count
+    theta, rest = two_sum(answer[PIVOT], q)
+    theta, rest = two_sum(theta, rest + q_rest)
+    return theta, rest, answer[ERROR] / count + 2.0**-102 * (abs(theta) + abs(q))
+
+
+@jit()
+def entry(u, tau, answer, out, i, terms):
+    """Round one free entry, out[i], by an exact comparison with the boundary; whether that could be done."""
+    count = answer[COUNT]
+    a, a_rest = two_product(count, u - answer[PIVOT])
+    scale, scale_rest = two_product(count, tau)
+    terms[0], terms[1], terms[2], terms[3] = a, a_rest, -answer[NUMERATOR], -answer[NUMERATOR_REST]
+    n, n_rest, lost = exact_sum(terms, 4)
+    q = n / scale
+    r = ((fma(-q, scale, n) + n_rest) - q * scale_rest) / scale
+    error = 2.0**-98 * q + 2.0 * (answer[ERROR] + lost) / scale
+    if is_narrow(out):
+        error = max(error, 2.0**-51 * q)  # a float64 may be rounded to a midpoint of float32
+    low, high = out.dtype.type(q + (r - error)), out.dtype.type(q + (r + error))
+    if low != high:
+        if high != np.nextafter(low, out.dtype.type(np.inf)) or not low > TINY:
+            return False
+        half = 0.5 * (np.float64(high) - np.float64(low))
+        terms[0], terms[1], terms[2], terms[3] = a, a_rest, -answer[NUMERATOR], -answer[NUMERATOR_REST]
+        terms[4], terms[5] = two_product(-np.float64(low), scale)
+        terms[6], terms[7] = two_product(-np.float64(low), scale_rest)
+        terms[8], terms[9] = -half * scale, -half * scale_rest
+        side, _low, _lost = exact_sum(terms, 10)
+        if answer[ERROR] > 0.0 and abs(side) <= 2.0 * answer[ERROR]:
+            return False
+        if side < 0.0:
+            high = low
+        elif side == 0.0:
+            high = out.dtype.type(np.float64(low) + half)  # a tie: the sum, or its conversion, rounds to even
+    out[i] = high
+    return True
+
+
+@jit()
+def _add_exactly(v, sum_, rest, lost):
+    sum_, error = two_sum(sum_, v)
+    rest, error = two_sum(rest, error)
+    return sum_, rest, lost + size(error)
+
+
+@jit()
+def sharpen(x, k, tau, answer, terms):
+    """Add up the free scores once more, with nothing lost if two floats a lane can hold it: then answer[ERROR] is 0."""
+    step = lanes(x)
+    support, saturated = like(x, ceil_like(x, answer[SUPPORT_FROM])), like(x, ceil_like(x, answer[SATURATED_FROM]))
+    pivot, zero = broad(x, answer[PIVOT]), broad(x, 0.0)
+    one, full = integers_like(support, 1), integers_like(support, 0)
+    sum_a, rest_a, lost_a, sum_b, rest_b, lost_b = zero, zero, zero, zero, zero, zero
+    i = 0
+    while i < x.size:
+        start = min(i, x.size - step)
+        v = select(last(x, step - (i - start)), load(x, start), like(x, -np.inf))
+        free = (v >= support) & (v < saturated)
+        full = add_where(v >= saturated, full, one)
+        d = select(free, broad(x, v) - pivot, zero)
+        if (i // step) % 2:
+            sum_a, rest_a, lost_a = _add_exactly(d, sum_a, rest_a, lost_a)
+        else:
+            sum_b, rest_b, lost_b = _add_exactly(d, sum_b, rest_b, lost_b)
+        i += step
+    sum_, rest, lost = 0.0, 0.0, total(lost_a) + total(lost_b)
+    for v in (sum_a, sum_b, rest_a, rest_b):
+        store(terms, 0, v)
+        for j in range(step):
+            sum_, rest, lost = _add_one(terms[j], sum_, rest, lost)
+    taken, taken_rest = two_product(-tau, k - total(full))
+    sum_, rest, lost = _add_one(taken, sum_, rest, lost)
+    sum_, rest, lost = _add_one(taken_rest, sum_, rest, lost)
+    answer[NUMERATOR], answer[NUMERATOR_REST] = two_sum(sum_, rest)
+    answer[ERROR] = 2.0 * lost
+
+
+@jit()
+def _add_one(value, sum_, rest, lost):
+    sum_, error = two_sum(sum_, value)
+    rest, error = two_sum(rest, error)
+    return sum_, rest, lost + abs(error)
+
+
+@jit()
+def _quotients(x, v, c, delta, tau, inverse, shift, error, ulps):
+    """(p, doubt): the entries (v - c - delta) / tau rounded, and where that may be wrong. For free scores."""
+    u = broad(x, v)
+    d = u - c
+    p = fma(d, inverse, shift)
+    if is_narrow(x):
+        # p is off by some ulps of float64. Midpoints of two float32 end in a one and 28 zeros.
+        tail = common_bits(as_integers(p) - ulps, integers_like(p, (1 << 29) - 1))
+        return like(x, p), (tail <= integers_like(p, 2 * ULPS)) | (p < error)
+    # d + e = u - c exactly, and inverse * remainder is what is missing from p.
+    back = d - u
+    e = (u - (d - back)) - (back + c)
+    remainder = fma(-p, tau, d) + (e - delta)
+    low = p + fma(remainder, inverse, -error)
+    high = p + fma(remainder, inverse, error)
+    return like(x, high), low != high
+
+
+@jit()
+def round_row(x, k, tau, answer, out, terms):
+    """Fill a row of p; whether every entry is correctly rounded for sure."""
+    n = x.size
+    step = lanes(x)
+    theta, rest, error = threshold_pair(answer)
+    error = 2.0 * error / tau
+    error = max(error * 2.0**49, TINY) if is_narrow(x) else error + 2.0**-99 * (1.0 + abs(theta) / tau)
+    c, delta, width, inverse = broad(x, theta), broad(x, rest), broad(x, tau), broad(x, 1.0 / tau)
+    shift, slack = broad(x, -rest / tau), broad(x, error)
+    supported, full = like(x, ceil_like(x, answer[SUPPORT_FROM])), like(x, ceil_like(x, answer[SATURATED_FROM]))
+    zero, one = like(x, 0.0), like(x, 1.0)
+    ulps = integers_like(c, (1 << 28) - ULPS)
+    sharp = False
+    for block in range(0, n, _BLOCK):
+        end = min(block + _BLOCK, n)
+        doubts = 0
+        i = block
+        while i < end:
+            start = min(i, n - step)
+            v = load(x, start)
+            p, doubt = _quotients(x, v, c, delta, width, inverse, shift, slack, ulps)
+            store(out, start, select(v >= supported, smaller(p, one), zero))
+            doubts |= bits(doubt & (v >= supported) & (v < full))
+            i += step
+        while doubts != 0 and block < end:
+            start = min(block, n - step)
+            v = load(x, start)
+            p, doubt = _quotients(x, v, c, delta, width, inverse, shift, slack, ulps)
+            left = bits(doubt & (v >= supported) & (v < full))
+            while left != 0:
+                j = start + lowest_bit(left)
+                if not entry(np.float64(x[j]), tau, answer, out, j, terms):
+                    if sharp:
+                        return False
+                    sharp = True
+                    sharpen(x, k, tau, answer, terms)
+                    continue
+                left &= left - 1
+            block += step
+    return True

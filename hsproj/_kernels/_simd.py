@@ -1,0 +1,384 @@
+"""Vectors of floats for kernels: loads, arithmetic, comparisons and masks, written as if they were scalars.
+
+LLVM turns them into whatever vector instructions the machine has. So a loop over vectors does not depend on what a
+compiler makes of a loop over scalars: neither its speed, nor the order of its additions, hence nor the last bits of its
+sums. A vector is as long as 64 bytes of the array it comes from: 8 float64 or 16 float32. Its entries as float64 are a
+*broad* vector, of as many lanes. The types are those of Numba; outside kernels there are none.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+from hsproj._kernels._jit import jit
+
+_INT = ir.IntType(32)
+
+
+class Vector(types.Type):
+    """So many numbers of a dtype: floats, or integers of the same size."""
+
+    def __init__(self, dtype, lanes):
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"{dtype}x{lanes}")
+
+
+class Mask(types.Type):
+    """So many truth values."""
+
+    def __init__(self, lanes):
+        self.lanes = lanes
+        super().__init__(name=f"maskx{lanes}")
+
+
+def _llvm(kind):
+    if isinstance(kind, Mask):
+        return ir.VectorType(ir.IntType(1), kind.lanes)
+    if isinstance(kind.dtype, types.Integer):
+        return ir.VectorType(ir.IntType(kind.dtype.bitwidth), kind.lanes)
+    return ir.VectorType(ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType(), kind.lanes)
+
+
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _llvm(kind))
+
+
+register_model(Vector)(_Model)
+register_model(Mask)(_Model)
+
+
+def _native(array):
+    """The type of an array's vectors."""
+    return Vector(array.dtype, 512 // array.dtype.bitwidth)
+
+
+def _broad(kind):
+    """The type of a vector's entries as float64."""
+    return Vector(types.float64, kind.lanes)
+
+
+def lanes(array):
+    """The number of entries in a vector of the array."""
+    raise NotImplementedError("for kernels only")
+
+
+def is_narrow(array):
+    """Whether the array holds float32."""
+    raise NotImplementedError("for kernels only")
+
+
+@overload(is_narrow, inline="always")
+def _is_narrow(array):
+    narrow = array.dtype == types.float32
+    return lambda array: narrow
+
+
+@overload(lanes, inline="always")
+def _lanes(array):
+    count = _native(array).lanes
+    return lambda array: count
+
+
+def _pointer(context, builder, array, value, index, kind):
+    start = context.make_array(array)(context, builder, value).data
+    return builder.bitcast(builder.gep(start, [index]), _llvm(kind).as_pointer())
+
+
+def _fill(builder, value, kind):
+    undefined = ir.Constant(_llvm(kind), ir.Undefined)
+    first = builder.insert_element(undefined, value, _INT(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, kind.lanes), [0] * kind.lanes))
+
+
+@intrinsic
+def load(typing, array, index):
+    """The vector that starts at array[index]."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load(
+            _pointer(context, builder, array, *arguments, _native(array)), align=array.dtype.bitwidth // 8
+        )
+
+    return _native(array)(array, types.intp), generate
+
+
+@intrinsic
+def store(typing, array, index, vector):
+    """Put a vector of the array's dtype where array[index] starts."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, array, *arguments[:2], vector)
+        builder.store(arguments[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return (types.void(array, types.intp, vector), generate) if vector.dtype == array.dtype else None
+
+
+@intrinsic
+def like(typing, array, value):
+    """A float64 in every lane, or a broad vector, rounded to the dtype of the array."""
+    kind = _native(array)
+
+    def generate(context, builder, signature, arguments):
+        given = arguments[1]
+        if isinstance(value, Vector):
+            return given if kind == value else builder.fptrunc(given, _llvm(kind))
+        return _fill(builder, given if kind.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), kind)
+
+    return kind(array, value if isinstance(value, Vector) else types.float64), generate
+
+
+@intrinsic
+def broad(typing, array, value):
+    """A float64 in every lane of a broad vector, or the entries of a vector of the array as float64."""
+    kind = _broad(_native(array))
+
+    def generate(context, builder, signature, arguments):
+        given = arguments[1]
+        if isinstance(value, Vector):
+            return given if kind == value else builder.fpext(given, _llvm(kind))
+        return _fill(builder, given, kind)
+
+    return kind(array, value if isinstance(value, Vector) else types.float64), generate
+
+
+@intrinsic
+def matching(typing, kind, vector):
+    """The entries of a vector of an array in the dtype of another vector of as many."""
+    wider = kind.dtype != vector.dtype
+    return (
+        kind(kind, vector),
+        lambda context, builder, signature, arguments: (
+            builder.fpext(arguments[1], _llvm(kind)) if wider else arguments[1]
+        ),
+    )
+
+
+def _integers(kind):
+    """The type of a vector's entries read as integers."""
+    return Vector(types.Integer.from_bitwidth(kind.dtype.bitwidth), kind.lanes)
+
+
+@intrinsic
+def as_integers(typing, vector):
+    """The bits of floats, read as integers: those of nonnegative floats are ordered as the floats."""
+    kind = _integers(vector)
+    return kind(vector), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], _llvm(kind))
+
+
+@intrinsic
+def as_floats(typing, vector):
+    """Undoes `as_integers`."""
+    kind = Vector(types.float64 if vector.dtype.bitwidth == 64 else types.float32, vector.lanes)
+    return kind(vector), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], _llvm(kind))
+
+
+@intrinsic
+def integers_like(typing, vector, value):
+    """An integer in every lane of a vector of integers, as many and as wide as the entries of a vector of floats."""
+    kind = _integers(vector)
+
+    def generate(context, builder, signature, arguments):
+        return _fill(builder, builder.trunc(arguments[1], ir.IntType(kind.dtype.bitwidth)), kind)
+
+    return kind(vector, types.int64), generate
+
+
+@intrinsic
+def through_float32(typing, vector):
+    """Float64 entries rounded to float32."""
+
+    def generate(context, builder, signature, arguments):
+        narrow = builder.fptrunc(arguments[0], _llvm(Vector(types.float32, vector.lanes)))
+        return builder.fpext(narrow, _llvm(vector))
+
+    return vector(vector), generate
+
+
+@intrinsic
+def lane(typing, vector, index):
+    """One entry."""
+    return vector.dtype(vector, types.intp), lambda context, builder, signature, arguments: builder.extract_element(
+        *arguments
+    )
+
+
+@intrinsic
+def select(typing, mask, yes, no):
+    """`yes` where the mask is set, `no` elsewhere."""
+    return yes(mask, yes, no), lambda context, builder, signature, arguments: builder.select(*arguments)
+
+
+@intrinsic
+def total(typing, vector):
+    """The sum of the entries, in a fixed order, as float64."""
+
+    def generate(context, builder, signature, arguments):
+        (sum_,) = arguments
+        if isinstance(vector.dtype, types.Integer):
+            sum_ = builder.sitofp(sum_, _llvm(_broad(vector)))
+        elif vector.dtype == types.float32:
+            sum_ = builder.fpext(sum_, _llvm(_broad(vector)))
+        count = vector.lanes
+        while count > 1:
+            count //= 2
+            halves = (
+                builder.shuffle_vector(
+                    sum_, sum_, ir.Constant(ir.VectorType(_INT, count), list(range(start, start + count)))
+                )
+                for start in (0, count)
+            )
+            sum_ = builder.fadd(*halves)
+        return builder.extract_element(sum_, _INT(0))
+
+    return types.float64(vector), generate
+
+
+def _call(name, *vectors):
+    """An LLVM intrinsic of vectors."""
+    kind = vectors[0]
+    suffix = f"v{kind.lanes}f{kind.dtype.bitwidth}"
+
+    def generate(context, builder, signature, arguments):
+        shape = ir.FunctionType(_llvm(kind), [_llvm(kind)] * len(vectors))
+        return builder.call(cgutils.get_or_insert_function(builder.module, shape, f"llvm.{name}.{suffix}"), arguments)
+
+    return kind(*vectors), generate
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    """A * b + c, rounded once: of vectors, or of float64."""
+    if isinstance(a, Vector):
+        return _call("fma", a, b, c)
+    return types.float64(types.float64, types.float64, types.float64), (
+        lambda context, builder, signature, arguments: builder.fma(*arguments)
+    )
+
+
+@intrinsic
+def size(typing, vector):
+    """Absolute values."""
+    return _call("fabs", vector)
+
+
+@intrinsic
+def bits(typing, mask):
+    """A mask as an integer, lane 0 in its lowest bit."""
+    return types.int64(mask), lambda context, builder, signature, arguments: builder.zext(
+        builder.bitcast(arguments[0], ir.IntType(mask.lanes)), ir.IntType(64)
+    )
+
+
+@intrinsic
+def last(typing, array, count):
+    """The mask of the last `count` lanes of a vector of the array, 0 < count <= lanes."""
+    kind = Mask(_native(array).lanes)
+
+    def generate(context, builder, signature, arguments):
+        integer = ir.IntType(kind.lanes)
+        absent = builder.trunc(builder.sub(ir.IntType(64)(kind.lanes), arguments[1]), integer)
+        return builder.bitcast(builder.shl(integer(-1), absent), _llvm(kind))
+
+    return kind(array, types.int64), generate
+
+
+@intrinsic
+def any_of(typing, mask):
+    """Whether any lane is set."""
+
+    def generate(context, builder, signature, arguments):
+        integer = ir.IntType(mask.lanes)
+        return builder.icmp_unsigned("!=", builder.bitcast(arguments[0], integer), integer(0))
+
+    return types.boolean(mask), generate
+
+
+@intrinsic
+def lowest_bit(typing, number):
+    """The place of the lowest bit of an integer that is not 0."""
+    return types.int64(types.int64), lambda context, builder, signature, arguments: builder.cttz(
+        arguments[0], ir.IntType(1)(1)
+    )
+
+
+def _define(operation, kind, floats, integers=None, *, sign=None):
+    """Give an operator its meaning for two operands of the same type, vectors or masks: methods of LLVM's builder."""
+
+    @intrinsic
+    def apply(typing, a, b):
+        whole = integers is not None and isinstance(a.dtype, types.Integer)
+
+        def generate(context, builder, signature, arguments):
+            method = getattr(builder, integers if whole else floats)
+            return method(*arguments) if sign is None else method(sign, *arguments)
+
+        return (a if sign is None else Mask(a.lanes))(a, b), generate
+
+    @overload(operation, inline="always")
+    def choose(a, b):
+        return (lambda a, b: apply(a, b)) if isinstance(a, kind) and a == b else None
+
+
+_define(operator.add, Vector, "fadd", "add")
+_define(operator.sub, Vector, "fsub", "sub")
+_define(operator.mul, Vector, "fmul")
+_define(operator.truediv, Vector, "fdiv")
+for _operation, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
+    _define(_operation, Vector, "fcmp_ordered", "icmp_signed", sign=_sign)
+_define(operator.ne, Vector, "fcmp_unordered", "icmp_signed", sign="!=")
+_define(operator.and_, Mask, "and_")
+_define(operator.or_, Mask, "or_")
+
+
+@intrinsic
+def common_bits(typing, a, b):
+    """The bits that two vectors of integers share."""
+    return a(a, b), lambda context, builder, signature, arguments: builder.and_(*arguments)
+
+
+@intrinsic
+def _negative(typing, a):
+    return a(a), lambda context, builder, signature, arguments: builder.fneg(arguments[0])
+
+
+@intrinsic
+def _complement(typing, a):
+    return a(a), lambda context, builder, signature, arguments: builder.not_(arguments[0])
+
+
+@overload(operator.neg, inline="always")
+def _neg(a):
+    return (lambda a: _negative(a)) if isinstance(a, Vector) else None
+
+
+@overload(operator.invert, inline="always")
+def _invert(a):
+    return (lambda a: _complement(a)) if isinstance(a, Mask) else None
+
+
+@jit()
+def larger(a, b):
+    """The larger of each pair; b where one is NaN."""
+    return select(a > b, a, b)
+
+
+@jit()
+def smaller(a, b):
+    """The smaller of each pair; b where one is NaN."""
+    return select(a < b, a, b)
+
+
+@jit()
+def add_where(mask, a, b):
+    """A + b where the mask is set, a elsewhere."""
+    return select(mask, a + b, a)
