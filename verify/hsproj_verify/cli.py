@@ -1,4 +1,7 @@
-"""The command line: `hsproj-verify check TARGET`. Exit status 0: all passed; 1: something failed; 2: the call was wrong."""
+"""The command line: `hsproj-verify check TARGET` and `hsproj-verify bench [TARGET ...]`.
+
+Exit status 0: all passed, or was measured; 1: something failed, or was interrupted; 2: the call was wrong.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from hsproj_verify.bench.command import add_options, run
+from hsproj_verify.paths import demand_writable
 from hsproj_verify.runner import DEFAULT_EXAMPLES, check
 from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
 
@@ -18,9 +23,10 @@ PASSED, FAILED, WRONG_CALL = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     try:
-        return _check(options)
+        return _bench(options, arguments) if options.command == "bench" else _check(options)
     except TargetError as error:
         print(f"hsproj-verify: {error}", file=sys.stderr)
         return WRONG_CALL
@@ -30,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hsproj-verify", description="Judge implementations of the projection onto the hypersimplex."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     judge = commands.add_parser("check", help="judge one implementation", description=check.__doc__.partition("\n")[0])  # type: ignore[union-attr]
     judge.add_argument("target", metavar="TARGET", help="package.module:function or path/to/file.py:function")
     judge.add_argument("--vjp", metavar="TARGET", help="its vector-Jacobian product, called as vjp(x, k, g)")
@@ -57,12 +63,17 @@ def _parser() -> argparse.ArgumentParser:
         help=f"don't judge {', '.join(CLAIMS)}",
     )
     judge.add_argument("--expected-failures", metavar="FILE.toml", type=Path, help='lines of: check = "reason"')
+    add_options(commands.add_parser("bench", help="time implementations beside np.sort and a bare pass"))
     return parser
+
+
+def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    return PASSED if run(options, arguments) else FAILED
 
 
 def _check(options: argparse.Namespace) -> int:
     if options.report is not None:
-        _demand_writable(options.report)
+        demand_writable("--report", options.report, ".json")
     target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
     report = check(
         target,
@@ -86,18 +97,6 @@ def _check(options: argparse.Namespace) -> int:
         print(f"hsproj-verify: can't print the report: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
     return PASSED if report.verdict == "pass" else FAILED
-
-
-def _demand_writable(path: Path) -> None:
-    if path.suffix != ".json":
-        raise TargetError(f"--report writes JSON: its name must end in .json; got {path}")
-    new = not path.exists()
-    try:
-        path.open("ab").close()
-        if new:
-            path.unlink()
-    except OSError as error:
-        raise TargetError(f"--report: can't write {path}: {error.strerror}") from error
 
 
 def _expected(path: Path | None) -> dict[str, str]:

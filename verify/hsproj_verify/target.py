@@ -60,6 +60,8 @@ class Target:
         Python that brings `project` into scope as `function` and `vjp`, if there is one, as `vjp`: for witnesses.
     note : str
         What readers of a report should know: version, what it was not made for.
+    project_and_vjp : callable, optional
+        (x, k, g) -> (p, gradient) in one call, where that is quicker than the two: for `hsproj_verify.bench`, and not judged.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class Target:
     claims: Collection[str] = None  # type: ignore[assignment]  # never None afterwards
     origin: str = ""
     note: str = ""
+    project_and_vjp: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         said = getattr(self.project, "hsproj_verify_claims", ())
@@ -83,7 +86,7 @@ class Target:
         _demand_known(claims)
         if self.vjp is None:
             claims.discard("vjp")
-        if not _takes_temperature(self.project):
+        if not takes(self.project, "temperature"):
             claims.discard("temperature")
         object.__setattr__(self, "claims", frozenset(claims))
 
@@ -108,6 +111,10 @@ class Target:
         origin = _lines(self.origin, _assign("vjp", setup, expression))
         return replace(self, vjp=_callable(vjp, found), claims=claims, origin=origin)
 
+    def with_project_and_vjp(self, name: str) -> Target:
+        """The same target with a combined call, by name."""
+        return replace(self, project_and_vjp=_callable(name, _find(name)[0]))
+
     def __call__(self, x: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
         """The target's projection, as it came."""
         return self.project(x, k, temperature=temperature) if "temperature" in self.claims else self.project(x, k)
@@ -120,7 +127,7 @@ class Target:
     @property
     def pulls_back_temperatures(self) -> bool:
         """Whether the vjp takes temperature=, too."""
-        return "temperature" in self.claims and self.vjp is not None and _takes_temperature(self.vjp)
+        return "temperature" in self.claims and self.vjp is not None and takes(self.vjp, "temperature")
 
 
 def _demand_known(claims: Collection[str]) -> None:
@@ -129,9 +136,10 @@ def _demand_known(claims: Collection[str]) -> None:
         raise TargetError(f"unknown claims {unknown}; known: {sorted(CLAIMS)}")
 
 
-def _takes_temperature(function: Callable[..., Any]) -> bool:
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function says that it has a parameter of this name, to be passed by name."""
     try:
-        parameter = inspect.signature(function).parameters.get("temperature")
+        parameter = inspect.signature(function).parameters.get(name)
     except (TypeError, ValueError):
         return False
     return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
