@@ -37,16 +37,16 @@ def describe(distributions: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def limit_threads(number: int) -> None:
-    """Let everybody use so many threads. Call it before targets are loaded: some libraries ask once."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(number)
-    if number == 1:
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    """Let everybody use so many threads: BLAS, OpenMP, Numba, torch, and XLA if it isn't loaded yet and there is to be one."""
     import numba
+    from threadpoolctl import threadpool_limits
 
+    threadpool_limits(number)
     numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(number)
+    if number == 1:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
 
 
 def _processor() -> str:

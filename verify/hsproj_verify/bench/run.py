@@ -51,8 +51,7 @@ def bench(
     operations : sequence of str
         From "forward", "vjp" and "forward+vjp".
     threads : int
-        How many threads each contender may use. Libraries that ask once, when they are loaded, may need the environment of
-        the process instead; the command line sees to it.
+        How many threads each contender may use. JAX asks once, so limit it before it is loaded, as the command line does.
     limit : float
         Seconds that one operation of one target may take in a cell, by an estimate from smaller ones.
     budget : float
@@ -185,7 +184,7 @@ class _Run:
                         continue
                     try:
                         contender.call()  # may compile
-                        last[contender.operation] = took = seconds(contender.call)
+                        last[contender.operation] = took = min(seconds(contender.call) for _ in range(2))
                     except (Exception, SystemExit):
                         continue  # the cell itself will say
                     estimates[contender.operation] = took * (regime.rows * regime.n) / (part.rows * part.n)
