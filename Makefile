@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test lint types docs wheel-test exact-campaign check clean
+.PHONY: judge test lint types docs wheel-test exact-campaign bench check clean
 
 judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplexers, and print both reports
 	$(BIN)/hsproj-verify check hsproj:soft_binary_argmax --vjp hsproj:vjp --tolerance 0.5 --report hsproj-report.json
@@ -33,6 +33,10 @@ wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone i
 
 exact-campaign: $(VENV)/.test ## 10^6 problems against rationals: 0 misrounded entries, 0 wrong masks (about half an hour on 2 cores)
 	$(BIN)/python tests/support/exact_campaign.py --problems 1000000
+
+bench: $(VENV)/.test ## docs/benchmarks.{md,json,svg}, one thread, on a machine that does nothing else (20 minutes); BENCH adds targets or options
+	$(BIN)/hsproj-verify bench tests/support/bench_targets.py:hsproj $(BENCH) \
+		--table docs/benchmarks.md --json docs/benchmarks.json --figure docs/benchmarks.svg
 
 check: lint types test docs wheel-test ## everything
 

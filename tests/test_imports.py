@@ -20,7 +20,8 @@ def test_an_installed_wheel_is_what_is_tested() -> None:
     for package in (hsproj, hsproj_verify):
         assert "site-packages" in Path(package.__file__).parts
         assert (Path(package.__file__).parent / "py.typed").is_file()
-    assert (Path(hsproj_verify.__file__).parent / "report.schema.json").is_file()
+    for schema in ("report.schema.json", "bench.schema.json"):
+        assert (Path(hsproj_verify.__file__).parent / schema).is_file()
 
 
 def _loaded(code: str, *names: str) -> list[str]:
@@ -36,7 +37,9 @@ def test_importing_hsproj_loads_neither_numba_nor_scipy_nor_cvxpy() -> None:
 
 
 def test_importing_the_judge_loads_neither_cvxpy_nor_hypothesis_nor_hsproj() -> None:
-    assert _loaded("import hsproj_verify", "cvxpy", "hypothesis", "hsproj", "numba", "scipy", "rich") == []
+    names = "cvxpy", "hypothesis", "hsproj", "numba", "scipy", "rich", "matplotlib"
+    assert _loaded("import hsproj_verify", *names) == []
+    assert _loaded("import hsproj_verify.cli", *names) == []
 
 
 def test_importing_hsproj_takes_under_a_quarter_of_a_second() -> None:

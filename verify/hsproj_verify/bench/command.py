@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -84,7 +85,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> bool:
     if options.json is not None:
         results.write(options.json)
     if options.table is not None:
-        options.table.write_text(page(results), encoding="utf-8")
+        drawn = options.figure is not None and results.sweep
+        figure = os.path.relpath(options.figure, options.table.parent) if drawn else ""
+        options.table.write_text(page(results, figure), encoding="utf-8")
     else:
         print(page(results), end="")
     if options.figure is not None and results.sweep:

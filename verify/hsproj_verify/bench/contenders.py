@@ -77,7 +77,7 @@ class Cell:
         project = self._call(target, target.project)
         yield Contender(target.name, "forward", False, project, self._error_of_p)
         if takes(target.project, "out"):
-            reused = self._call(target, target.project, out=np.empty_like(self.x))
+            reused = self._call(target, target.project, reused=True)
             yield Contender(target.name, "forward", True, reused, self._error_of_p)
         if target.vjp is None:
             return
@@ -87,7 +87,7 @@ class Cell:
         )
         yield Contender(target.name, "vjp", False, vjp, error)
         if takes(target.vjp, "out"):
-            reused = self._call(target, target.vjp, self.g, out=np.empty_like(self.g))
+            reused = self._call(target, target.vjp, self.g, reused=True)
             yield Contender(target.name, "vjp", True, reused, error)
         both: Callable[[], Any] = lambda: (project(), vjp())  # noqa: E731
         if target.project_and_vjp is not None:
@@ -97,14 +97,20 @@ class Cell:
             target.name, "forward+vjp", False, both, lambda pair: max(self._error_of_p(pair[0]), error(pair[1]))
         )
 
-    def _call(self, target: Target, function: Callable[..., Any], *g: np.ndarray, **options: Any) -> Callable[[], Any]:
+    def _call(
+        self, target: Target, function: Callable[..., Any], *g: np.ndarray, reused: bool = False
+    ) -> Callable[[], Any]:
         x, k, regime = self.scaled, self.regime.k, self.regime
+        options: dict[str, Any] = {}
         if _knows_temperature(target, function):
             x, options["temperature"] = self.x, regime.temperature
-        if regime.axis != x.ndim - 1:
-            if not takes(function, "axis"):
-                return lambda: _moved(function(regime.to_rows(x), k, *map(regime.to_rows, g), **options), regime.axis)
+        to_rows = regime.axis != x.ndim - 1 and not takes(function, "axis")
+        if regime.axis != x.ndim - 1 and not to_rows:
             options["axis"] = regime.axis
+        if reused:
+            options["out"] = np.empty_like(regime.to_rows(x) if to_rows else x)
+        if to_rows:
+            return lambda: _moved(function(regime.to_rows(x), k, *map(regime.to_rows, g), **options), regime.axis)
         return lambda: function(x, k, *g, **options)
 
     def _error_of_p(self, p: Any) -> float:

@@ -37,7 +37,7 @@ def describe(distributions: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def limit_threads(number: int) -> None:
-    """Let everybody use so many threads: BLAS, OpenMP, Numba, torch, and XLA if it isn't loaded yet and there is to be one."""
+    """Let BLAS, OpenMP, Numba and torch use so many threads; XLA, too, if it is to be one and JAX isn't loaded yet."""
     import numba
     from threadpoolctl import threadpool_limits
 

@@ -15,9 +15,9 @@ NONE = "-"
 Ratio = Callable[[Measured], float]
 
 
-def page(results: Results) -> str:
-    """The page."""
-    parts = [_head(results), _means(results)]
+def page(results: Results, figure: str = "") -> str:
+    """The page, with a link to a figure if there is one."""
+    parts = [_head(results), _means(results), figure and f"![Time against length of the row]({figure})"]
     for who in results.targets:
         parts += [_worst(results, who), *(_regimes(results, who, operation) for operation in OPERATIONS)]
         parts.append(_reused(results, who))
@@ -45,7 +45,7 @@ def _head(results: Results) -> str:
     lines = [
         "# Benchmarks",
         "" if results.complete else "**Incomplete: the run was interrupted.**\n",
-        f"Written by `{results.command}` on {results.date}; [](benchmark.md) says what is measured and how to read it.\n",
+        f"Written by `{results.command}` on {results.date}; [what is measured, and how to read it](benchmark.md).\n",
         f"- {machine['processor']}, {machine['cores']} cores, {machine['system']}; threads used: {results.threads}",
         f"- {', '.join(f'{name} {version}' for name, version in versions.items())}",
     ]
