@@ -26,7 +26,7 @@ from hsproj_verify.oracles import exact
 from hsproj_verify.peers import sorting
 from hsproj_verify.target import TargetError
 
-SMALL = list(regimes(["3x6", "6x3,axis=0", "7"], ["1", "50%"], ["gaussian", "adversarial"]))
+SMALL = list(regimes(["3x6", "6x3,axis=0", "7", "6x2x2,axis=0", "2x2x6"], ["1", "50%"], ["gaussian", "adversarial"]))
 
 
 def _outcomes(results: Results, who: str) -> set[Outcome]:
@@ -183,8 +183,8 @@ def test_an_error_while_timing_is_recorded() -> None:
 
 
 def test_a_wrong_shape_is_an_error() -> None:
-    results = _quick(Target("flat", lambda x, k: sorting.project(x, k).ravel()[None, None]), operations=["forward"])
-    assert _outcomes(results, "flat") == {Outcome.FAILED}
+    results = _quick(Target("short", lambda x, k: sorting.project(x, k)[..., :-1]), operations=["forward"])
+    assert _outcomes(results, "short") == {Outcome.FAILED}
 
 
 def test_what_takes_too_long_is_skipped_with_the_reason() -> None:
@@ -312,6 +312,7 @@ def test_a_target_that_is_never_right_exits_with_1(capsys: pytest.CaptureFixture
         (["--project-and-vjp", "numpy:pi"], "not callable"),
         (["--shape", "4*9"], "a shape reads like"),
         (["--shape", "4x9,axis=2"], "a shape reads like"),
+        (["--shape", "4x9x3,axis=1"], "a shape reads like"),
         (["--k", "101%"], "a total reads like"),
         (["--threads", "0"], "--threads must be at least 1"),
         (["--table", "results.html"], "must end in .md"),

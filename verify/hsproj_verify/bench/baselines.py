@@ -18,7 +18,7 @@ def clip(regime: Regime, scores: np.ndarray, theta: np.ndarray, out: np.ndarray 
     if regime.axis == scores.ndim - 1:
         passes.clip_rows(scores.reshape(regime.rows, regime.n), theta, out.reshape(regime.rows, regime.n))
     else:
-        passes.clip_columns(scores, theta, out)
+        passes.clip_columns(scores.reshape(regime.n, regime.rows), theta, out.reshape(regime.n, regime.rows))
     return out
 
 
@@ -28,7 +28,7 @@ def centre(regime: Regime, g: np.ndarray, out: np.ndarray | None = None) -> np.n
     if regime.axis == g.ndim - 1:
         passes.centre_rows(g.reshape(regime.rows, regime.n), out.reshape(regime.rows, regime.n))
     else:
-        passes.centre_columns(g, out)
+        passes.centre_columns(g.reshape(regime.n, regime.rows), out.reshape(regime.n, regime.rows))
     return out
 
 

@@ -110,7 +110,7 @@ class Cell:
         if reused:
             options["out"] = np.empty_like(regime.to_rows(x) if to_rows else x)
         if to_rows:
-            return lambda: _moved(function(regime.to_rows(x), k, *map(regime.to_rows, g), **options), regime.axis)
+            return lambda: _back(regime, function(regime.to_rows(x), k, *map(regime.to_rows, g), **options))
         return lambda: function(x, k, *g, **options)
 
     def _error_of_p(self, p: Any) -> float:
@@ -134,8 +134,8 @@ def _knows_temperature(target: Target, function: Callable[..., Any]) -> bool:
     return "temperature" in target.claims and takes(function, "temperature")
 
 
-def _moved(answer: Any, axis: int) -> Any:
-    return tuple(_moved(part, axis) for part in answer) if isinstance(answer, tuple) else np.moveaxis(answer, -1, axis)
+def _back(regime: Regime, answer: Any) -> Any:
+    return tuple(_back(regime, part) for part in answer) if isinstance(answer, tuple) else regime.from_rows(answer)
 
 
 def _largest(off: np.ndarray) -> float:

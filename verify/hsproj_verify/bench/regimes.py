@@ -71,16 +71,17 @@ class Regime:
         """Scores and cotangent, C-contiguous."""
         rng = np.random.default_rng(seed)
         rows = FAMILIES[self.scores][1](rng, self.rows, self.n, self.k, np.dtype(self.dtype))
-        return self.from_rows(rows), self.from_rows(rng.standard_normal(rows.shape, rows.dtype))
+        cotangent = rng.standard_normal(rows.shape, rows.dtype)
+        return np.ascontiguousarray(self.from_rows(rows)), np.ascontiguousarray(self.from_rows(cotangent))
 
     def to_rows(self, array: np.ndarray) -> np.ndarray:
         """An array of this shape as C-contiguous rows."""
         return np.ascontiguousarray(np.moveaxis(array, self.axis, -1).reshape(self.rows, self.n))
 
     def from_rows(self, rows: np.ndarray) -> np.ndarray:
-        """The way back."""
+        """The way back, as a view if there can be one."""
         others = self.dims[: self.axis] + self.dims[self.axis + 1 :]
-        return np.ascontiguousarray(np.moveaxis(rows.reshape(*others, self.n), -1, self.axis))
+        return np.moveaxis(rows.reshape(*others, self.n), -1, self.axis)
 
 
 def read_shape(name: str) -> tuple[tuple[int, ...], int]:
@@ -95,8 +96,8 @@ def read_shape(name: str) -> tuple[tuple[int, ...], int]:
     parts = re.fullmatch(r"([1-9]\d*(?:x[1-9]\d*)*)(?:,axis=(\d+))?", name)
     dims = tuple(map(int, parts[1].split("x"))) if parts else ()
     axis = int(parts[2]) if parts and parts[2] else len(dims) - 1
-    if not dims or axis >= len(dims):
-        raise TargetError(f"a shape reads like 4096x10, 8192x10,axis=0 or 1000000; got {name!r}")
+    if not dims or axis not in (0, len(dims) - 1):
+        raise TargetError(f"a shape reads like 4096x10, 1000000 or, along its first axis, 8192x10,axis=0; got {name!r}")
     return dims, axis
 
 

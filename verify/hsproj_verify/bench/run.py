@@ -129,7 +129,8 @@ class _Run:
         cell = Cell.of(regime)
         figures: list[Figure] = []
         ready: list[tuple[Contender, Figure]] = []
-        for contender in cell.baselines(reused=any(takes(target.project, "out") for target in self.targets)):
+        functions = [function for target in self.targets for function in (target.project, target.vjp) if function]
+        for contender in cell.baselines(reused=any(takes(function, "out") for function in functions)):
             contender.call()
             ready.append((contender, contender.figure(Outcome.MEASURED)))
         for target in self.targets:

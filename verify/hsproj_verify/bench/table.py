@@ -43,8 +43,8 @@ def label(name: str) -> str:
 def _head(results: Results) -> str:
     machine, versions = results.machine, results.machine["versions"]
     lines = [
-        "# Benchmarks",
-        "" if results.complete else "**Incomplete: the run was interrupted.**\n",
+        "# Benchmarks\n",
+        *([] if results.complete else ["**Incomplete: the run was interrupted.**\n"]),
         f"Written by `{results.command}` on {results.date}; [what is measured, and how to read it](benchmark.md).\n",
         f"- {machine['processor']}, {machine['cores']} cores, {machine['system']}; threads used: {results.threads}",
         f"- {', '.join(f'{name} {version}' for name, version in versions.items())}",
