@@ -61,10 +61,8 @@ class Cell:
         """np.sort and the bare passes."""
         regime, p, gradient = self.regime, np.empty_like(self.x), np.empty_like(self.g)
         yield Contender(SORT, "forward", False, partial(np.sort, self.x, axis=regime.axis))
-        clip, centre = (
-            partial(baselines.clip, regime, self.scaled, self.theta),
-            partial(baselines.centre, regime, self.g),
-        )
+        clip = partial(baselines.clip, regime, self.scaled, self.theta)
+        centre = partial(baselines.centre, regime, self.g)
         yield Contender(BARE, "forward", False, clip)
         yield Contender(BARE, "vjp", False, centre)
         yield Contender(BARE, "forward+vjp", False, lambda: (clip(), centre()))
@@ -81,10 +79,8 @@ class Cell:
             yield Contender(target.name, "forward", True, reused, self._error_of_p)
         if target.vjp is None:
             return
-        vjp, error = (
-            self._call(target, target.vjp, self.g),
-            partial(self._error_of_gradient, target.pulls_back_temperatures),
-        )
+        vjp = self._call(target, target.vjp, self.g)
+        error = partial(self._error_of_gradient, target.pulls_back_temperatures)
         yield Contender(target.name, "vjp", False, vjp, error)
         if takes(target.vjp, "out"):
             reused = self._call(target, target.vjp, self.g, reused=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hsproj_verify.bench.contenders import Cell, Contender
+from hsproj_verify.bench.contenders import SORT, Cell, Contender
 from hsproj_verify.bench.machine import describe, limit_threads
 from hsproj_verify.bench.outcomes import Figure, Outcome
 from hsproj_verify.bench.regimes import OPERATIONS, Regime
@@ -47,7 +47,7 @@ def bench(
         Each is called with all rows and one k. Without a parameter `temperature` it gets scores divided beforehand, and
         without a parameter `axis` it gets rows, which are copied within the timed call.
     regimes, sweep : iterable of Regime
-        What to measure, and rows of growing length for the figure; see `hsproj_verify.bench.regimes`.
+        What to measure, and rows of growing length, forward only, for the figure; see `hsproj_verify.bench.regimes`.
     operations : sequence of str
         From "forward", "vjp" and "forward+vjp".
     threads : int
@@ -84,11 +84,12 @@ def bench(
         raise TargetError(
             f"needs targets, and operations from {OPERATIONS}; got {sorted(judged)} and {list(operations)}"
         )
-    run = _Run(list(judged.values()), operations, limit, budget)
+    grids = [(operations, list(regimes)), (("forward",), list(sweep))]
     parts: tuple[list[Measured], list[Measured]] = ([], [])
     complete = True
     try:
-        for part, grid in zip(parts, (list(regimes), list(sweep)), strict=True):
+        for part, (wanted, grid) in zip(parts, grids, strict=True):
+            run = _Run(list(judged.values()), wanted, limit, budget)
             for regime in _with_progress(grid) if progress else grid:
                 part.append(run.measure(regime))
     except KeyboardInterrupt:
@@ -131,8 +132,9 @@ class _Run:
         ready: list[tuple[Contender, Figure]] = []
         functions = [function for target in self.targets for function in (target.project, target.vjp) if function]
         for contender in cell.baselines(reused=any(takes(function, "out") for function in functions)):
-            contender.call()
-            ready.append((contender, contender.figure(Outcome.MEASURED)))
+            if contender.who == SORT or contender.operation in self.operations:
+                contender.call()
+                ready.append((contender, contender.figure(Outcome.MEASURED)))
         for target in self.targets:
             estimates = self._estimate(target, regime)
             for contender in self._of(cell, target):
