@@ -159,7 +159,7 @@ class _Run:
         answers: list[Any] = []
         try:
             took = seconds(lambda: answers.append(contender.call()))
-            if took * _CALLS > self.limit:
+            if took < self.limit < took * _CALLS:
                 took = seconds(contender.call)  # the first may have compiled
             assert contender.error is not None
             error = contender.error(answers.pop())
