@@ -53,7 +53,8 @@ def bench(
     threads : int
         How many threads each contender may use. JAX asks once, so limit it before it is loaded, as the command line does.
     limit : float
-        Seconds that one operation of one target may take in a cell, by an estimate from smaller ones.
+        Seconds that one operation of one target may take in a cell, by an estimate from a part of it; ten times as many in
+        the sweep.
     budget : float
         Seconds for a cell, beyond the fewest samples.
     command : str
@@ -84,12 +85,12 @@ def bench(
         raise TargetError(
             f"needs targets, and operations from {OPERATIONS}; got {sorted(judged)} and {list(operations)}"
         )
-    grids = [(operations, list(regimes)), (("forward",), list(sweep))]
+    grids = [(operations, list(regimes), limit), (("forward",), list(sweep), 10 * limit)]
     parts: tuple[list[Measured], list[Measured]] = ([], [])
     complete = True
     try:
-        for part, (wanted, grid) in zip(parts, grids, strict=True):
-            run = _Run(list(judged.values()), wanted, limit, budget)
+        for part, (wanted, grid, longest) in zip(parts, grids, strict=True):
+            run = _Run(list(judged.values()), wanted, longest, budget)
             for regime in _with_progress(grid) if progress else grid:
                 part.append(run.measure(regime))
     except KeyboardInterrupt:
