@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hsproj_verify import Target
+from hsproj_verify.bench.baselines import answers
 from hsproj_verify.bench.contenders import BARE, SORT, Cell
 from hsproj_verify.bench.outcomes import Outcome
 from hsproj_verify.bench.regimes import DTYPES, FAMILIES, OPERATIONS, SHAPES, Regime, read_shape, regimes, sweep
@@ -110,6 +111,14 @@ def test_the_reference_is_right(scores: str) -> None:
             truth = exact.solve(x.tolist(), regime.k, regime.temperature)
             assert np.allclose(p, [float(entry) for entry in truth.p], rtol=0, atol=1e-9)
             assert np.allclose(gradient, [float(entry) for entry in truth.vjp(g.tolist())], rtol=1e-6, atol=1e-6)
+
+
+def test_the_reference_sets_nothing_free_at_a_vertex() -> None:
+    # The greatest score is 1.7 above two tied ones, more than the temperature: p is a vertex, and the vjp is 0.
+    # Interpolated from the breakpoint before, -0.128..., the threshold would end below them.
+    x = np.array([[0.09401229776087457, 0.09401229776087457, 1.801634869866125, -0.12853466294403426]])
+    g = np.array([[1.0, 2.0, 3.0, 4.0]])
+    assert not answers(x, 1, g, 1.5)[2].any()
 
 
 @pytest.mark.parametrize("regime", SMALL, ids=str)

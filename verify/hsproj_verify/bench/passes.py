@@ -78,5 +78,6 @@ def thresholds(rows, breakpoints, k, tau):
                 high = middle
         a, b = breakpoints[r, low], breakpoints[r, high]
         above, below = excess(rows[r], a, k, tau), excess(rows[r], b, k, tau)
-        theta[r] = a + (b - a) * (above / (above - below))
+        # At a vertex b itself is one, and a float below it would set free what is tied there.
+        theta[r] = a + (b - a) * (above / (above - below)) if below < 0.0 else b
     return theta
