@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 from hsproj import _derivatives
 from hsproj._derivatives import Edges
 from hsproj._errors import refuse
-from hsproj._inputs import Array, Layout, NanPolicy, demand_choice, like_scores, read_problem
-from hsproj._projection import Answer, check_answered, project_certified, threshold_rows
-from hsproj._threshold import threshold
+from hsproj._inputs import Array, Layout, NanPolicy, Problem, demand_choice, like_scores, read_problem
+from hsproj._projection import answer_rows, threshold_rows
+from hsproj._threshold import Threshold, threshold
 
 Selection = Literal["free", "closure"]
 
@@ -389,13 +389,12 @@ def solve(
     """
     problem = read_problem(x, k, temperature, axis, nan_policy)
     layout = problem.layout
-    theta = threshold(problem.rows, problem.k, problem.temperature)
-    check_answered(theta.answered, problem)
-    p = project_certified(problem, theta)
-    free, saturated = Answer(p, theta.bounds, theta.answered).masks(problem.rows)
+    answer = answer_rows(problem, bounds=True)
+    theta = _complete(problem, answer.bounds)
+    free, saturated = answer.masks(problem.rows)
     smooth = theta.answered & np.isnan(theta.lower_kink) & np.isnan(theta.upper_kink)
     arrays: dict[str, Any] = {
-        "p": layout.restore(p),
+        "p": layout.restore(answer.p),
         "threshold": layout.per_row(threshold_rows(problem, theta)),
         "free": layout.restore(free),
         "saturated": layout.restore(saturated),
@@ -408,3 +407,16 @@ def solve(
         array.setflags(write=False)
     edges = _derivatives.find_edges(problem.rows, theta)
     return Projection(**arrays, _layout=layout, _edges=edges, _answered=theta.answered)
+
+
+def _complete(problem: Problem, bounds: Array) -> Threshold:
+    """Everything about the thresholds of rows whose sets are known: from these sets where they say it all."""
+    from hsproj._kernels import _solve
+
+    records = np.empty((len(bounds), _solve.COLUMNS))
+    status = np.empty(len(bounds), np.int8)
+    _solve.prove_rows(problem.rows, problem.k, problem.temperature, bounds, records, status)
+    left = np.flatnonzero(status != _solve.CERTIFIED)
+    if left.size:
+        records[left] = threshold(problem.rows[left], problem.k[left], problem.temperature[left]).records
+    return Threshold(records)

@@ -7,7 +7,7 @@ import numpy as np
 from hsproj._kernels._jit import jit
 from hsproj._kernels._long import ANSWER, SAMPLE, SATURATED_FROM, SETTLED, SOLVED, STATE, SUPPORT_FROM, locate, room
 from hsproj._kernels._round import TERMS, round_row
-from hsproj._kernels._short import LANES, LONGEST, project_short
+from hsproj._kernels._short import LANES, LONGEST, PAIRS, project_short
 
 # Status of a row. UNPROVED: floats leave open which scores are free. UNROUNDED: they leave the rounding of an entry open.
 DONE, UNPROVED, UNROUNDED = range(3)
@@ -15,9 +15,9 @@ DONE, UNPROVED, UNROUNDED = range(3)
 
 def scratch_for(n: int, dtype: Any) -> tuple[Any, Any]:
     """(floats, scores) to work with on rows of n scores of a dtype."""
-    if n <= LONGEST:
-        return np.empty((3 * n + 9) * LANES + TERMS + ANSWER), np.empty(0, dtype)
-    return np.empty(STATE + SETTLED + ANSWER + TERMS + room(n)), np.empty(SAMPLE, dtype)
+    short = (3 * n + 9) * LANES + TERMS + ANSWER if n <= LONGEST else 0
+    long = STATE + SETTLED + ANSWER + TERMS + room(n) if n > PAIRS else 0
+    return np.empty(max(short, long)), np.empty(SAMPLE if n > LONGEST else 0, dtype)
 
 
 @jit()
@@ -29,11 +29,14 @@ def project_rows(rows, k, temperature, out, bounds, status, floats, scores):
     m, n = rows.shape
     if n <= LONGEST:
         project_short(rows, k, temperature, out, bounds, status, floats)
-        return
+        if n <= PAIRS:
+            return
     state, settled = floats[:STATE], floats[STATE : STATE + SETTLED]
     rest = floats[STATE + SETTLED :]
     answer, terms, buffer = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS], rest[ANSWER + TERMS :]
     for r in range(m):
+        if n <= LONGEST and status[r] == DONE:
+            continue
         status[r] = UNPROVED
         if locate(rows[r], k[r], temperature[r], scores, buffer, state, settled, answer) == SOLVED:
             status[r] = DONE

@@ -6,6 +6,7 @@ of the sets must lie between the scores next to it. docs/numerics.md, section "S
 """
 
 import numpy as np
+from numba import literal_unroll
 
 from hsproj._kernels._arithmetic import two_sum
 from hsproj._kernels._jit import jit
@@ -21,6 +22,7 @@ from hsproj._kernels._long import (
 )
 from hsproj._kernels._round import TERMS, TINY, ULPS, entry
 from hsproj._kernels._simd import (
+    EIGHT,
     add_where,
     as_floats,
     as_integers,
@@ -32,16 +34,21 @@ from hsproj._kernels._simd import (
     is_narrow,
     larger,
     load,
+    load_eight,
     select,
     size,
     smaller,
     store,
+    store_eight,
     through_float32,
+    to_floats,
+    transpose,
 )
 
-LONGEST = 24
-"""The number of scores up to which comparing all of them with each other is the quicker way."""
-LANES = 8
+PAIRS, LONGEST = 24, 128
+"""Up to how many scores comparing all of them with each other is the quicker way, and sharing vectors between rows."""
+_MOST_STEPS = 16
+LANES = EIGHT
 # As in `_project`.
 _DONE, _UNPROVED, _UNROUNDED = range(3)
 # What is known of each lane, in rows of scratch.
@@ -50,24 +57,182 @@ _K, _TAU, _NUMERATOR, _REST, _COUNT, _ERROR, _SUPPORT, _SATURATED = range(8)
 
 @jit()
 def _exceed(scores, n, tau, below, above):
-    """below_i = sum_j clip(x_j - x_i, 0, tau), above_i = sum_j clip(x_i - x_j, 0, tau)."""
+    """below_i = -sum_j clip(x_j - x_i, 0, tau), above_i = sum_j clip(x_i - x_j, 0, tau)."""
     zero = broad(scores, 0.0)
     none, top = as_integers(zero), as_integers(tau)
     for i in range(n):
         store(below, i * LANES, zero)
         store(above, i * LANES, zero)
+    # Two scores at a time: every other one is loaded, and its sums are stored, half as often.
+    for i in range(0, n - 1, 2):
+        x, y = load(scores, i * LANES), load(scores, (i + 1) * LANES)
+        more, less = _clip_both(x - y, none, top)
+        below_x, above_x = load(below, i * LANES) - less, load(above, i * LANES) + more
+        below_y, above_y = load(below, (i + 1) * LANES) - more, load(above, (i + 1) * LANES) + less
+        for j in range(i + 2, n):
+            z = load(scores, j * LANES)
+            more, less = _clip_both(x - z, none, top)
+            other_more, other_less = _clip_both(y - z, none, top)
+            below_x, above_x = below_x - less, above_x + more
+            below_y, above_y = below_y - other_less, above_y + other_more
+            store(below, j * LANES, load(below, j * LANES) - (more + other_more))
+            store(above, j * LANES, load(above, j * LANES) + (less + other_less))
+        store(below, i * LANES, below_x)
+        store(above, i * LANES, above_x)
+        store(below, (i + 1) * LANES, below_y)
+        store(above, (i + 1) * LANES, above_y)
+
+
+@jit()
+def _evaluate(scores, n, theta, tau):
+    """(sum of clip(x - theta, 0, tau), number of scores with theta <= x <= theta + tau), each a lane."""
+    zero, none, top = broad(scores, 0.0), integers_like(theta, 0), as_integers(tau)
+    one = integers_like(theta, 1)
+    sum_a, free_a, sum_b, free_b = zero, none, zero, none
+    for i in range(0, n - 1, 2):
+        d, e = as_integers(load(scores, i * LANES) - theta), as_integers(load(scores, (i + 1) * LANES) - theta)
+        c, f = smaller(larger(d, none), top), smaller(larger(e, none), top)
+        sum_a, free_a = sum_a + as_floats(c), add_where(c == d, free_a, one)
+        sum_b, free_b = sum_b + as_floats(f), add_where(f == e, free_b, one)
+    if n % 2:
+        d = as_integers(load(scores, (n - 1) * LANES) - theta)
+        c = smaller(larger(d, none), top)
+        sum_a, free_a = sum_a + as_floats(c), add_where(c == d, free_a, one)
+    return sum_a + sum_b, to_floats(free_a + free_b)
+
+
+@jit()
+def _sample(scores, n, k, tau, some, below, above):
+    """(theta, next score below, next score above) of every n / 8th score, a lane each; infinite where there is none."""
+    stride = n // EIGHT
+    for i in range(EIGHT):
+        store(some, i * LANES, load(scores, i * stride * LANES))
+    _exceed(some, EIGHT, tau, below, above)
+    share = k * broad(scores, EIGHT / n)
+    needed, spare = -share * tau, (broad(scores, 1.0 * EIGHT) - share) * tau
+    zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
+    free, saturated, sum_, highest, lowest = zero, zero, zero, -infinity, infinity
+    for i in range(EIGHT):
+        x = load(some, i * LANES)
+        full = load(above, i * LANES) >= spare
+        supported = load(below, i * LANES) > needed
+        inside = supported & ~full
+        free, sum_ = add_where(inside, free, one), add_where(inside, sum_, x)
+        saturated = add_where(full, saturated, one)
+        highest = larger(select(supported, -infinity, x), highest)
+        lowest = smaller(select(supported, x, infinity), lowest)
+    theta = (sum_ - tau * (share - saturated)) / larger(free, one)
+    return select(free > zero, theta, select(highest > -infinity, highest, lowest - tau)), highest, lowest
+
+
+@jit()
+def _search(scores, n, k, tau, theta, below, above):
+    """Theta to working precision where that takes a few steps; else anything. Starts at `theta`, then looks next to it."""
+    zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
+    lowest, highest = infinity, -infinity
     for i in range(n):
         x = load(scores, i * LANES)
-        below_i, above_i = load(below, i * LANES), load(above, i * LANES)
-        for j in range(i + 1, n):
-            d = x - load(scores, j * LANES)
-            more = as_floats(smaller(larger(as_integers(d), none), top))
-            less = as_floats(smaller(larger(as_integers(-d), none), top))
-            below_i, above_i = below_i + less, above_i + more
-            store(below, j * LANES, load(below, j * LANES) + more)
-            store(above, j * LANES, load(above, j * LANES) + less)
-        store(below, i * LANES, below_i)
-        store(above, i * LANES, above_i)
+        lowest, highest = smaller(x, lowest), larger(x, highest)
+    lowest = lowest - tau
+    low, high, at_low, at_high = -infinity, infinity, infinity, -infinity
+    close, noise = broad(scores, 2.0**-40), broad(scores, 2.0**-40) * (k + one) * tau
+    for step in range(_MOST_STEPS):
+        sum_, free = _evaluate(scores, n, theta, tau)
+        residual = sum_ - k * tau
+        rising, falling = residual > zero, residual < zero
+        low, at_low = select(rising, theta, low), select(rising, residual, at_low)
+        high, at_high = select(falling, theta, high), select(falling, residual, at_high)
+        move = residual / larger(free, one)
+        newton = theta + move
+        reliable = (size(residual) <= free * tau) & (newton > low) & (newton < high)
+        done = ((free == zero) & (size(residual) <= noise)) | (
+            (free > zero) & (size(move) <= close * (size(theta) + tau))
+        )
+        if step % 2 == 0:
+            between = low + (high - low) * (at_low / (at_low - at_high))
+        else:
+            # A score of the row, or else the middle: where scores are spread over many scales, a line leads nowhere.
+            between = load(scores, (step * 37 % n) * LANES)
+            between = select((between > low) & (between < high), between, broad(scores, 0.5) * (low + high))
+        outward = select(rising, select(above > theta, above, highest), select(below < theta, below, lowest))
+        other = select((low > -infinity) & (high < infinity), between, outward)
+        theta = select(done, select(free > zero, newton, theta), select(reliable, newton, other))
+        if bits(done) == (1 << LANES) - 1:
+            break
+    return theta
+
+
+@jit()
+def _clip_both(d, zero, tau):
+    """(clip(d, 0, tau), clip(-d, 0, tau)), by the bits of floats as integers: zero and tau are such."""
+    more = as_floats(smaller(larger(as_integers(d), zero), tau))
+    return more, as_floats(smaller(larger(as_integers(-d), zero), tau))
+
+
+@jit()
+def _gather(rows, first, count, scores):
+    """Row first + i becomes lane i; the last row fills up the lanes that are left."""
+    n = rows.shape[1]
+    flat, last = rows.reshape(-1), first + count - 1
+    if n < EIGHT:
+        for lane in range(LANES):
+            for i in range(n):
+                scores[i * LANES + lane] = rows[min(first + lane, last), i]
+        return
+    i = 0
+    while i < n:
+        at = min(i, n - EIGHT) + first * n
+        most = at + (count - 1) * n
+        block = transpose(
+            (
+                load_eight(flat, at),
+                load_eight(flat, min(at + n, most)),
+                load_eight(flat, min(at + 2 * n, most)),
+                load_eight(flat, min(at + 3 * n, most)),
+                load_eight(flat, min(at + 4 * n, most)),
+                load_eight(flat, min(at + 5 * n, most)),
+                load_eight(flat, min(at + 6 * n, most)),
+                load_eight(flat, min(at + 7 * n, most)),
+            )
+        )
+        at = min(i, n - EIGHT) * LANES
+        for v in literal_unroll(block):
+            store(scores, at, v)
+            at += LANES
+        i += EIGHT
+
+
+@jit()
+def _scatter(scores, first, count, out):
+    """Lane i becomes row first + i, of the first `count` lanes."""
+    n = out.shape[1]
+    if n < EIGHT or count < LANES:
+        for lane in range(count):
+            for i in range(n):
+                out[first + lane, i] = scores[i * LANES + lane]
+        return
+    flat = out.reshape(-1)
+    i = 0
+    while i < n:
+        start = min(i, n - EIGHT)
+        at = start * LANES
+        block = transpose(
+            (
+                load(scores, at),
+                load(scores, at + LANES),
+                load(scores, at + 2 * LANES),
+                load(scores, at + 3 * LANES),
+                load(scores, at + 4 * LANES),
+                load(scores, at + 5 * LANES),
+                load(scores, at + 6 * LANES),
+                load(scores, at + 7 * LANES),
+            )
+        )
+        at = first * n + start
+        for v in literal_unroll(block):
+            store_eight(flat, at, v)
+            at += n
+        i += EIGHT
 
 
 @jit()
@@ -77,19 +242,21 @@ def _vector_product(a, b):
 
 
 @jit()
-def _solve(scores, n, known, below, above):
-    """Prove what the sums say, lane by lane: the bits of the lanes where that worked; fills `known`."""
+def _solve(scores, n, known, lower, needed, upper, spare):
+    """Take the entries with lower > needed as support, those with upper >= spare as saturated, and prove it, lane by lane.
+
+    The bits of the lanes where that worked; fills `known`.
+    """
     k, tau = load(known, _K * LANES), load(known, _TAU * LANES)
     zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
-    needed, spare = k * tau, (broad(scores, np.float64(n)) - k) * tau
     free, saturated = zero, zero
     sum_, rest, lost, largest = zero, zero, zero, zero
     finite = zero == zero
     zero_max, free_min, free_max, saturated_min = -infinity, infinity, -infinity, infinity
     for i in range(n):
         x = load(scores, i * LANES)
-        supported = load(below, i * LANES) < needed
-        full = load(above, i * LANES) >= spare
+        supported = load(lower, i * LANES) > needed
+        full = load(upper, i * LANES) >= spare
         inside = supported & ~full
         free, saturated = add_where(inside, free, one), add_where(full, saturated, one)
         finite = finite & (size(x) <= broad(scores, LARGEST))  # and no NaN
@@ -185,16 +352,23 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
     for first in range(0, m, LANES):
         count = min(LANES, m - first)
         usable = 0
+        _gather(rows, first, count, scores)
         for lane in range(LANES):
             r = first + min(lane, count - 1)
-            for i in range(n):
-                scores[i * LANES + lane] = rows[r, i]
             known[_K * LANES + lane] = k[r]
             known[_TAU * LANES + lane] = tau[r]
             if (k[r] == 0.0 or k[r] >= SMALLEST) and SMALLEST <= tau[r] <= LARGEST:
                 usable |= 1 << lane
-        _exceed(scores, n, load(known, _TAU * LANES), below, above)
-        usable &= _solve(scores, n, known, below, above)
+        totals, tau_s = load(known, _K * LANES), load(known, _TAU * LANES)
+        if n <= PAIRS:
+            _exceed(scores, n, tau_s, below, above)
+            spare = (broad(scores, np.float64(n)) - totals) * tau_s
+            usable &= _solve(scores, n, known, below, -totals * tau_s, above, spare)
+        else:
+            some, lower, upper = below[: 8 * LANES], below[8 * LANES : 16 * LANES], below[16 * LANES : 24 * LANES]
+            theta, lower_score, upper_score = _sample(scores, n, totals, tau_s, some, lower, upper)
+            theta = _search(scores, n, totals, tau_s, theta, lower_score, upper_score)
+            usable &= _solve(scores, n, known, scores, theta, scores, theta + tau_s)
         for lane in range(count):
             status[first + lane] = _DONE if (usable >> lane) & 1 else _UNPROVED
             if bounds.size:
@@ -203,9 +377,7 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
         if not out.size:
             continue
         any_doubt = _round(out, scores, n, known, doubts) & usable
-        for lane in range(count):
-            for i in range(n):
-                out[first + lane, i] = scores[i * LANES + lane]
+        _scatter(scores, first, count, out)
         if any_doubt == 0:
             continue
         for lane in range(count):

@@ -117,6 +117,54 @@ def store(typing, array, index, vector):
     return (types.void(array, types.intp, vector), generate) if vector.dtype == array.dtype else None
 
 
+EIGHT = 8
+_EIGHT = Vector(types.float64, EIGHT)
+
+
+@intrinsic
+def load_eight(typing, array, index):
+    """array[index : index + 8] as float64."""
+    kind = Vector(array.dtype, EIGHT)
+
+    def generate(context, builder, signature, arguments):
+        entries = builder.load(_pointer(context, builder, array, *arguments, kind), align=array.dtype.bitwidth // 8)
+        return entries if kind == _EIGHT else builder.fpext(entries, _llvm(_EIGHT))
+
+    return _EIGHT(array, types.intp), generate
+
+
+@intrinsic
+def store_eight(typing, array, index, vector):
+    """array[index : index + 8] = eight float64, rounded to the dtype of the array."""
+    kind = Vector(array.dtype, EIGHT)
+
+    def generate(context, builder, signature, arguments):
+        entries = arguments[2] if kind == _EIGHT else builder.fptrunc(arguments[2], _llvm(kind))
+        pointer = _pointer(context, builder, array, *arguments[:2], kind)
+        builder.store(entries, pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, _EIGHT), generate
+
+
+@intrinsic
+def transpose(typing, vectors):
+    """Eight vectors of eight: entry j of vector i becomes entry i of vector j. Three rounds of exchanges between pairs."""
+
+    def generate(context, builder, signature, arguments):
+        rows = cgutils.unpack_tuple(builder, arguments[0], EIGHT)
+        for step in (4, 2, 1):
+            low = [i if i & step == 0 else i - step + EIGHT for i in range(EIGHT)]
+            high = [i + step if i & step == 0 else i + EIGHT for i in range(EIGHT)]
+            picks = [ir.Constant(ir.VectorType(_INT, EIGHT), pick) for pick in (low, high)]
+            pairs = [(i, i + step) for i in range(EIGHT) if i & step == 0]
+            for i, j in pairs:
+                rows[i], rows[j] = (builder.shuffle_vector(rows[i], rows[j], pick) for pick in picks)
+        return context.make_tuple(builder, signature.return_type, rows)
+
+    return vectors(vectors), generate
+
+
 @intrinsic
 def like(typing, array, value):
     """A float64 in every lane, or a broad vector, rounded to the dtype of the array."""
@@ -174,6 +222,13 @@ def as_floats(typing, vector):
     """Undoes `as_integers`."""
     kind = Vector(types.float64 if vector.dtype.bitwidth == 64 else types.float32, vector.lanes)
     return kind(vector), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], _llvm(kind))
+
+
+@intrinsic
+def to_floats(typing, vector):
+    """Integers of 64 bits as float64."""
+    kind = Vector(types.float64, vector.lanes)
+    return kind(vector), lambda context, builder, signature, arguments: builder.sitofp(arguments[0], _llvm(kind))
 
 
 @intrinsic

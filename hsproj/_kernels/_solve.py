@@ -11,6 +11,22 @@ import numpy as np
 
 from hsproj._kernels._arithmetic import divide, exact_sum, exceeds, two_product, two_sum
 from hsproj._kernels._jit import jit
+from hsproj._kernels._long import ceil_like
+from hsproj._kernels._simd import (
+    add_where,
+    broad,
+    integers_like,
+    lanes,
+    larger,
+    last,
+    like,
+    load,
+    select,
+    size,
+    smaller,
+    store,
+    total,
+)
 
 # Status of a row. UNDECIDED: the measured error leaves a sign open. UNSETTLED: the stages disagree, which would be a fault
 # of theirs. OUTSIDE: scores, temperature or k are out of the safe range. EMPTY: NaN, or infinities that leave no answer.
@@ -214,6 +230,64 @@ def _shift(high, low, d, e):
 
 
 @jit()
+def _test(k, tau, pivot, free, saturated, zero_max, free_min, free_max, saturated_min, error, record, piece, terms):
+    """CERTIFIED with its record if these sets are right, UNDECIDED if `error` leaves that open, UNSETTLED if they are wrong.
+
+    `piece[:2]` holds the sum of the free scores less the pivot, give or take `error`. If the sets are wrong and some entry is
+    free, record[DELTA_HIGH] and record[DELTA_LOW] are what takes the lowest free score to the theta of their piece.
+    """
+    rest = k - saturated  # exact whenever 0 <= rest: it is a multiple of ulp(k) no larger than k
+    if free == 0:
+        if rest != 0.0:
+            return UNSETTLED
+        # A vertex, if every theta in [zero_max, saturated_min - tau] serves: twice its half-width is the slack.
+        d, e = two_sum(saturated_min, -zero_max)
+        terms[0] = d
+        terms[1] = e
+        terms[2] = -tau
+        slack, slack_rest, lost = exact_sum(terms, 3)
+        if slack < 0.0:
+            return UNDECIDED  # theta + tau was rounded across a score
+        record[PIVOT] = zero_max
+        record[DELTA_HIGH] = 0.5 * slack
+        record[DELTA_LOW] = 0.5 * slack_rest
+        record[DELTA_ERROR] = lost
+        record[SUPPORT_FROM] = saturated_min
+        record[SATURATED_FROM] = saturated_min
+        record[LOWER_KINK] = zero_max if slack == 0.0 else np.nan
+        record[UPPER_KINK] = saturated_min if slack == 0.0 else np.nan
+        record[MARGIN] = 0.5 * slack
+        return CERTIFIED
+    piece[2], piece[3] = two_product(-tau, rest)
+    count = np.float64(free)
+    below = _gap(piece, count, zero_max, pivot, 0.0, terms)[0] if zero_max > -np.inf else np.inf
+    first, first_rest, lost = _gap(piece, count, free_min, pivot, 0.0, terms)
+    last = _gap(piece, count, free_max, pivot, tau, terms)[0]
+    over = _gap(piece, count, saturated_min, pivot, tau, terms)[0] if saturated_min < np.inf else -np.inf
+    if _unproved(below, error) or _unproved(first, error) or _unproved(last, error) or _unproved(over, error):
+        return UNDECIDED
+    # theta relative to a free score: nothing here exceeds tau, whatever the offset of the scores.
+    delta, delta_rest, delta_lost = divide(first, first_rest, count)
+    record[DELTA_HIGH] = delta
+    record[DELTA_LOW] = delta_rest
+    if not (below >= 0.0 and first < 0.0 and last > 0.0 and over <= 0.0 and rest >= 0.0):
+        return UNSETTLED
+    record[PIVOT] = free_min
+    lost += error + delta_lost
+    record[DELTA_ERROR] = max(2.0 * lost / count, LEAST) if lost > 0.0 else 0.0
+    record[SUPPORT_FROM] = free_min
+    record[SATURATED_FROM] = saturated_min
+    record[LOWER_KINK] = zero_max if below == 0.0 else np.nan
+    record[UPPER_KINK] = saturated_min if over == 0.0 else np.nan
+    # Distance to each facet: its slack over the 1-norm of its normal, e_i - 1_F / m.
+    margin = min(below, -over) / (2.0 * count)
+    if free > 1:
+        margin = min(margin, min(-first, last) / (2.0 * (count - 1.0)))
+    record[MARGIN] = abs(margin)
+    return CERTIFIED
+
+
+@jit()
 def _certify(x, k, tau, pivot, record, piece, terms):
     """Solve and prove the row from the approximation `pivot`; fills `record` and returns a status.
 
@@ -228,62 +302,22 @@ def _certify(x, k, tau, pivot, record, piece, terms):
         free, saturated, zero_max, free_min, free_max, saturated_min, error = _sweep(
             x, tau, pivot, low, low_rest, piece
         )
-        rest = k - saturated  # exact whenever 0 <= rest: it is a multiple of ulp(k) no larger than k
+        rest = k - saturated
         if proof == 0 and abs(piece[0] - tau * rest) > rounding:
             return UNSETTLED
+        verdict = _test(
+            k, tau, pivot, free, saturated, zero_max, free_min, free_max, saturated_min, error, record, piece, terms
+        )
+        if verdict != UNSETTLED:
+            return verdict
         if free == 0:
-            if rest == 0.0:
-                # A vertex, if every theta in [zero_max, saturated_min - tau] serves: twice its half-width is the slack.
-                d, e = two_sum(saturated_min, -zero_max)
-                terms[0] = d
-                terms[1] = e
-                terms[2] = -tau
-                slack, slack_rest, lost = exact_sum(terms, 3)
-                if slack < 0.0:
-                    return UNDECIDED  # theta + tau was rounded across a score
-                record[PIVOT] = zero_max
-                record[DELTA_HIGH] = 0.5 * slack
-                record[DELTA_LOW] = 0.5 * slack_rest
-                record[DELTA_ERROR] = lost
-                record[SUPPORT_FROM] = saturated_min
-                record[SATURATED_FROM] = saturated_min
-                record[LOWER_KINK] = zero_max if slack == 0.0 else np.nan
-                record[UPPER_KINK] = saturated_min if slack == 0.0 else np.nan
-                record[MARGIN] = 0.5 * slack
-                return CERTIFIED
             # No slope here: step over the nearest breakpoint, as far as one free entry would have to go.
             root_is_above = rest < 0.0
             nearest, move = (saturated_min, rest + 1.0) if root_is_above else (zero_max, rest)
             step, step_rest = two_product(-tau, move)
         else:
-            piece[2], piece[3] = two_product(-tau, rest)
-            count = np.float64(free)
-            below = _gap(piece, count, zero_max, pivot, 0.0, terms)[0] if zero_max > -np.inf else np.inf
-            first, first_rest, lost = _gap(piece, count, free_min, pivot, 0.0, terms)
-            last = _gap(piece, count, free_max, pivot, tau, terms)[0]
-            over = _gap(piece, count, saturated_min, pivot, tau, terms)[0] if saturated_min < np.inf else -np.inf
-            if _unproved(below, error) or _unproved(first, error) or _unproved(last, error) or _unproved(over, error):
-                return UNDECIDED
-            if below >= 0.0 and first < 0.0 and last > 0.0 and over <= 0.0 and rest >= 0.0:
-                # theta relative to a free score: nothing here exceeds tau, whatever the offset of the scores.
-                record[PIVOT] = free_min
-                delta, delta_rest, delta_lost = divide(first, first_rest, count)
-                record[DELTA_HIGH] = delta
-                record[DELTA_LOW] = delta_rest
-                lost += error + delta_lost
-                record[DELTA_ERROR] = max(2.0 * lost / count, LEAST) if lost > 0.0 else 0.0
-                record[SUPPORT_FROM] = free_min
-                record[SATURATED_FROM] = saturated_min
-                record[LOWER_KINK] = zero_max if below == 0.0 else np.nan
-                record[UPPER_KINK] = saturated_min if over == 0.0 else np.nan
-                # Distance to each facet: its slack over the 1-norm of its normal, e_i - 1_F / m.
-                margin = min(below, -over) / (2.0 * count)
-                if free > 1:
-                    margin = min(margin, min(-first, last) / (2.0 * (count - 1.0)))
-                record[MARGIN] = abs(margin)
-                return CERTIFIED
             nearest = free_min
-            step, step_rest, _lost = divide(first, first_rest, count)
+            step, step_rest = record[DELTA_HIGH], record[DELTA_LOW]
             d, e = two_sum(free_min, -pivot)
             d, d_rest = two_sum(step, d)
             root_is_above = exceeds(d, d_rest + (step_rest + e), low, low_rest)
@@ -307,6 +341,99 @@ def _certify(x, k, tau, pivot, record, piece, terms):
                 return UNDECIDED if unresolved else UNSETTLED
         low, low_rest = step, step_rest
     return UNSETTLED
+
+
+@jit()
+def _sweep_sets(x, support_from, saturated_from, pivot, piece, terms):
+    """As `_sweep`, in vectors, for sets that are known; in float64 of two numbers a lane.
+
+    `terms` takes a vector of float64.
+    """
+    width = lanes(x)
+    support, saturated = like(x, ceil_like(x, support_from)), like(x, ceil_like(x, saturated_from))
+    c, nothing, infinity = broad(x, pivot), broad(x, 0.0), like(x, np.inf)
+    zero, one = integers_like(support, 0), integers_like(support, 1)
+    free, full = zero, zero
+    sum_, rest, lost = nothing, nothing, nothing
+    zero_max, free_min, free_max, saturated_min = -infinity, infinity, -infinity, infinity
+    i = 0
+    while i < x.size:
+        # The last vector may overlap with what was dealt with; where it does, scores of -inf change nothing.
+        start = min(i, x.size - width)
+        v = select(last(x, width - (i - start)), load(x, start), -infinity)
+        above = v >= saturated
+        inside = (v >= support) & (v < saturated)
+        free, full = add_where(inside, free, one), add_where(above, full, one)
+        zero_max = larger(select(v < support, v, -infinity), zero_max)
+        free_min = smaller(select(inside, v, infinity), free_min)
+        free_max = larger(select(inside, v, -infinity), free_max)
+        saturated_min = smaller(select(above, v, infinity), saturated_min)
+        sum_, error = two_sum(sum_, select(inside, broad(x, v) - c, nothing))
+        rest, error = two_sum(rest, error)
+        lost = lost + size(error)
+        i += width
+    total_, total_rest, total_lost = 0.0, 0.0, total(lost)
+    low_max, high_min, low_min, high_max = -np.inf, np.inf, np.inf, -np.inf
+    for which in range(6):
+        if which < 2:
+            store(terms, 0, sum_ if which == 0 else rest)
+        elif which == 2:
+            store(terms, 0, broad(x, zero_max))
+        elif which == 3:
+            store(terms, 0, broad(x, free_min))
+        elif which == 4:
+            store(terms, 0, broad(x, free_max))
+        else:
+            store(terms, 0, broad(x, saturated_min))
+        for j in range(width):
+            value = terms[j]
+            if which < 2:
+                total_, error = two_sum(total_, value)
+                total_rest, error = two_sum(total_rest, error)
+                total_lost += abs(error)
+            elif which == 2:
+                low_max = max(low_max, value)
+            elif which == 3:
+                low_min = min(low_min, value)
+            elif which == 4:
+                high_max = max(high_max, value)
+            else:
+                high_min = min(high_min, value)
+    piece[0], piece[1] = total_, total_rest
+    return total(free), total(full), low_max, low_min, high_max, high_min, 2.0 * total_lost
+
+
+@jit()
+def _prove(x, k, tau, support_from, saturated_from, record, piece, terms):
+    """The record of a row whose sets are known, CERTIFIED; or UNDECIDED, or UNSETTLED if they are not the sets."""
+    record[:] = np.nan
+    record[SCALE] = 1.0
+    if not (SMALLEST <= tau <= LARGEST and k >= SMALLEST):
+        return OUTSIDE
+    pivot = 0.0 if abs(support_from) <= 4.0 * tau or not abs(support_from) < np.inf else support_from
+    free, saturated, zero_max, free_min, free_max, saturated_min, error = _sweep_sets(
+        x, support_from, saturated_from, pivot, piece, terms
+    )
+    if free == 0.0 and not (zero_max > -np.inf and saturated_min < np.inf):
+        return UNDECIDED  # all finite scores at 0, or all at 1: `_solve_row` knows
+    if not (zero_max == -np.inf or zero_max >= -LARGEST) or not (saturated_min == np.inf or saturated_min <= LARGEST):
+        return OUTSIDE
+    return _test(
+        k, tau, pivot, free, saturated, zero_max, free_min, free_max, saturated_min, error, record, piece, terms
+    )
+
+
+@jit(allocates=True)
+def prove_rows(rows, k, temperature, bounds, records, status):
+    """Fill records (m, COLUMNS) and status (m,) for rows whose sets are bounded by bounds (m, 2)."""
+    m, n = rows.shape
+    piece, terms, padded = np.empty(4), np.empty(16), np.full(16, -np.inf)
+    for r in range(m):
+        if n < padded.size:
+            padded[:n] = rows[r]
+            status[r] = _prove(padded, k[r], temperature[r], bounds[r, 0], bounds[r, 1], records[r], piece, terms)
+        else:
+            status[r] = _prove(rows[r], k[r], temperature[r], bounds[r, 0], bounds[r, 1], records[r], piece, terms)
 
 
 @jit()

@@ -98,10 +98,10 @@ def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pyt
 
     monkeypatch.setattr(_solve, "solve_rows", faulty)
     with pytest.warns(
-        RuntimeWarning, match=r"certifying stage failed on 1 of 2 rows.*first of them: \[3.0, 1.0, 1.0, 0.0\]"
+        RuntimeWarning, match=r"certifying stage failed on 1 of 2 rows.*first of them: \[0.5, 0.5, 0.0\]"
     ):
-        p = hsproj.solve([[3.0, 1.0, 1.0, 0.0], [0.0, 3.0, 1.0, 1.0]], 2).p
-    assert p.tolist() == [[1.0, 0.5, 0.5, 0.0], [0.0, 1.0, 0.5, 0.5]]
+        p = hsproj.project([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], 1)  # both at a kink, which the quick stage leaves to it
+    assert p.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
 
 
 def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
