@@ -34,12 +34,12 @@ from hsproj._kernels._simd import (
 )
 
 # What to do next about a row.
-EVALUATE, REDUCE, SOLVED, DECLINED = range(4)
+EVALUATE, REDUCE, SOLVED, CONSTANT, DECLINED, LOOK_ASIDE = range(6)
 
 # The state of a search: the bracket of theta and the residuals at its ends, where to evaluate next or what interval to
-# reduce to, how many steps were taken, and a seed.
-LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED = range(9)
-STATE = 9
+# reduce to, how many steps were taken, a seed, and how far in sample scores the theta of a sample may be off.
+LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT = range(10)
+STATE = 10
 
 # What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot.
 FREE, SATURATED, SUM, REST = range(4)
@@ -51,7 +51,7 @@ ANSWER = 7
 
 LARGEST, SMALLEST = 2.0**900, 2.0**-450
 MOST_STEPS = 60
-_SAMPLED_FROM, SAMPLE = 512, 8192
+_SAMPLED_FROM, SAMPLE = 128, 8192
 _EVALUATED = 1024  # at a time, in sums of the dtype of x
 BLOCK = 512  # at a time, in exact sums
 
@@ -247,6 +247,22 @@ def _extreme(x, upper):
 
 
 @jit()
+def is_constant(x):
+    """Whether all scores are the same finite number; looks at a few before it looks at all."""
+    width, first = lanes(x), x[0]
+    if not first - first == 0.0 or x[x.size - 1] != first or x[x.size // 2] != first or x[x.size // 3] != first:
+        return False
+    same = like(x, first)
+    for block in range(0, x.size, BLOCK):
+        v = load(x, min(block, x.size - width)) == same
+        for i in range(block, min(block + BLOCK, x.size), width):
+            v = v & (load(x, min(i, x.size - width)) == same)
+        if any_of(~v):
+            return False
+    return True
+
+
+@jit()
 def advance(x, k, tau, state, sum_, free):
     """Take in an evaluation at state[THETA], and say what to do next."""
     theta = state[THETA]
@@ -261,11 +277,11 @@ def advance(x, k, tau, state, sum_, free):
     low, high = state[LOW], state[HIGH]
     near = reach(x.size) * tau
     eps = 2.0**-21 if is_narrow(x) and _suits_float32(theta, tau) else 2.0**-44
+    if residual > 0.0 and high == np.inf and sum_ + free * tau <= (16.0 + x.size / 256.0) * tau:
+        # Few scores are left above theta: set them all aside.
+        state[FROM], state[TO] = theta - eps * (abs(theta) + tau), np.inf
+        return REDUCE
     if abs(residual) <= free * tau:
-        if residual > 0.0 and free <= 8.0 + x.size / 256.0 and high == np.inf:
-            # Few scores are left above theta: set them all aside.
-            state[FROM], state[TO] = theta - eps * (abs(theta) + tau), theta + residual
-            return REDUCE
         step = residual / max(free, 1.0)
         rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
         if low < theta + step < high or abs(step) <= rounding:
@@ -279,10 +295,16 @@ def advance(x, k, tau, state, sum_, free):
         state[FROM], state[TO] = low, high
         return REDUCE
     bounded = high - low < np.inf
-    if bounded and state[STEPS] % 2.0 == 0.0:
-        state[THETA] = low + (high - low) * (state[AT_LOW] / (state[AT_LOW] - state[AT_HIGH]))
-        if low < state[THETA] < high:
-            return EVALUATE
+    if bounded:
+        line = low + (high - low) * (state[AT_LOW] / (state[AT_LOW] - state[AT_HIGH]))
+        if low < line < high and (abs(residual) <= near or state[STEPS] % 2.0 == 0.0):
+            state[THETA] = line
+            if abs(residual) > near:
+                return EVALUATE
+            state[FROM], state[TO] = line - abs(line - theta), line + abs(line - theta)
+            return REDUCE
+    elif state[DOUBT] > 0.0:
+        return LOOK_ASIDE
     drawn = _draw(x, tau, state)
     if drawn == drawn:
         state[THETA] = drawn
@@ -302,6 +324,13 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
     is the end next to it, and settled[SUM], settled[FREE] the evaluation there.
     """
     low, high = state[FROM], state[TO]
+    if high == np.inf:
+        # Everything above is set aside, and theta is below the highest score.
+        high = low
+        for j in range(count):
+            if buffer[j] < np.inf:
+                high = max(high, buffer[j])
+        high += 2.0**-40 * (abs(high) + tau)
     theta = min(max(state[THETA], low), high)
     edge = 2.0**-48 * (abs(theta) + tau)
     support_end, saturated_end = np.nextafter(high, np.inf), high + tau + slack(low, high, tau)
@@ -399,22 +428,16 @@ def pivot_for(theta, tau):
 
 
 @jit()
-def begin(x, k, tau, sample, state):
-    """Set out: a guess of theta from a sample of the row, or from all of it."""
-    n = x.size
+def _restart(state):
     state[:] = 0.0
     state[LOW], state[HIGH], state[AT_LOW], state[AT_HIGH] = -np.inf, np.inf, np.inf, -np.inf
     state[SEED] = 1.0
-    if n < _SAMPLED_FROM:
-        state[THETA] = _start(x, k, tau)
-        return
-    width = lanes(x)
-    vectors = min(max(n // 16, 64), SAMPLE) // width
-    stride = (n - width) // (vectors - 1)
-    for j in range(vectors):
-        store(sample, j * width, load(x, j * stride))
-    some = sample[: vectors * width]
-    share = k * some.size / n
+
+
+@jit()
+def _theta_of_sample(some, share, tau, state):
+    """Theta of a sample, as well as it represents its row: its own total is good to the root of it, or so."""
+    _restart(state)
     enough = 0.25 * (1.0 + math.sqrt(share)) * tau
     state[THETA] = _start(some, share, tau)
     for _ in range(16):
@@ -426,8 +449,45 @@ def begin(x, k, tau, sample, state):
             if action == REDUCE and not state[FROM] < state[THETA] < state[TO]:
                 state[THETA] = 0.5 * state[FROM] + 0.5 * state[TO]
             break
-    state[LOW], state[HIGH], state[AT_LOW], state[AT_HIGH] = -np.inf, np.inf, np.inf, -np.inf
-    state[STEPS] = 0.0
+    return state[THETA]
+
+
+@jit()
+def _sample_size(x):
+    """The number of scores in a sample of x: whole vectors of them."""
+    return min(max(x.size // 16, 64), SAMPLE) // lanes(x) * lanes(x)
+
+
+@jit()
+def begin(x, k, tau, sample, state):
+    """Set out: a guess of theta from a sample of the row, or from all of it."""
+    if x.size < _SAMPLED_FROM:
+        theta, doubt = _start(x, k, tau), 0.0
+    else:
+        width, some = lanes(x), sample[: _sample_size(x)]
+        stride = (x.size - width) // (some.size // width - 1)
+        for j in range(some.size // width):
+            store(some, j * width, load(x, j * stride))
+        share = k * some.size / x.size
+        theta = _theta_of_sample(some, share, tau, state)
+        doubt = 1.0 + 1.5 * math.sqrt(share * (1.0 - k / x.size))
+    _restart(state)
+    state[THETA], state[DOUBT] = theta, doubt
+
+
+@jit()
+def look_aside(x, k, tau, sample, state, other):
+    """Where Newton has no slope to go by, try theta of the sample once more, so far off that it should be beyond."""
+    some = sample[: _sample_size(x)]
+    share = k * some.size / x.size
+    theta = state[THETA]
+    share += -state[DOUBT] if state[HIGH] == np.inf else state[DOUBT]
+    state[THETA] = _theta_of_sample(some, min(max(share, 0.5), some.size - 0.5), tau, other)
+    state[DOUBT] *= 2.0
+    if not state[LOW] < state[THETA] < state[HIGH]:
+        drawn = _draw(x, tau, state)
+        state[THETA] = drawn if drawn == drawn else theta
+        state[DOUBT] = 0.0
 
 
 @jit()
@@ -448,10 +508,24 @@ def _start(x, k, tau):
 
 
 @jit()
-def locate(x, k, tau, sample, buffer, state, settled, answer):
-    """Theta of one row: SOLVED with its answer, or DECLINED."""
+def locate_constant(x, k, tau, answer):
+    """Theta of a row of equal scores: each gets k / n."""
+    answer[PIVOT], answer[COUNT] = x[0], x.size
+    answer[NUMERATOR], answer[NUMERATOR_REST] = two_product(-k, tau)
+    answer[ERROR] = 0.0
+    answer[SUPPORT_FROM], answer[SATURATED_FROM] = x[0], np.inf
+
+
+@jit()
+def locate(x, k, tau, sample, buffer, states, settled, answer):
+    """Theta of one row: SOLVED or, if all scores are the same, CONSTANT, with its answer; or DECLINED."""
     if not (SMALLEST <= tau <= LARGEST and SMALLEST <= k < x.size):
         return DECLINED
+    if is_constant(x) and abs(x[0]) <= LARGEST:
+        locate_constant(x, k, tau, answer)
+        return CONSTANT
+    other = states[STATE:]
+    state = states[:STATE]
     begin(x, k, tau, sample, state)
     action = EVALUATE
     while action == EVALUATE:
@@ -459,6 +533,9 @@ def locate(x, k, tau, sample, buffer, state, settled, answer):
             return DECLINED
         sum_, free = evaluate(x, state[THETA], tau)
         action = advance(x, k, tau, state, sum_, free)
+        if action == LOOK_ASIDE:
+            look_aside(x, k, tau, sample, state, other)
+            action = EVALUATE
         while action == REDUCE:
             pivot = pivot_for(state[FROM], tau)
             settled[:] = 0.0
@@ -470,4 +547,7 @@ def locate(x, k, tau, sample, buffer, state, settled, answer):
             action = conclude(buffer, count, settled, pivot, k, tau, x.size, state, answer)
             if action == EVALUATE:
                 action = advance(x, k, tau, state, settled[SUM], settled[FREE])
+                if action == LOOK_ASIDE:
+                    look_aside(x, k, tau, sample, state, other)
+                    action = EVALUATE
     return action

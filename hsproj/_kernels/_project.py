@@ -5,8 +5,19 @@ from typing import Any
 import numpy as np
 
 from hsproj._kernels._jit import jit
-from hsproj._kernels._long import ANSWER, SAMPLE, SATURATED_FROM, SETTLED, SOLVED, STATE, SUPPORT_FROM, locate, room
-from hsproj._kernels._round import TERMS, round_row
+from hsproj._kernels._long import (
+    ANSWER,
+    CONSTANT,
+    DECLINED,
+    SAMPLE,
+    SATURATED_FROM,
+    SETTLED,
+    STATE,
+    SUPPORT_FROM,
+    locate,
+    room,
+)
+from hsproj._kernels._round import TERMS, round_constant, round_row
 from hsproj._kernels._short import LANES, LONGEST, PAIRS, project_short
 
 # Status of a row. UNPROVED: floats leave open which scores are free. UNROUNDED: they leave the rounding of an entry open.
@@ -16,7 +27,7 @@ DONE, UNPROVED, UNROUNDED = range(3)
 def scratch_for(n: int, dtype: Any) -> tuple[Any, Any]:
     """(floats, scores) to work with on rows of n scores of a dtype."""
     short = (3 * n + 9) * LANES + TERMS + ANSWER if n <= LONGEST else 0
-    long = STATE + SETTLED + ANSWER + TERMS + room(n) if n > PAIRS else 0
+    long = 2 * STATE + SETTLED + ANSWER + TERMS + room(n) if n > PAIRS else 0
     return np.empty(max(short, long)), np.empty(SAMPLE if n > LONGEST else 0, dtype)
 
 
@@ -31,16 +42,24 @@ def project_rows(rows, k, temperature, out, bounds, status, floats, scores):
         project_short(rows, k, temperature, out, bounds, status, floats)
         if n <= PAIRS:
             return
-    state, settled = floats[:STATE], floats[STATE : STATE + SETTLED]
-    rest = floats[STATE + SETTLED :]
+    states, settled = floats[: 2 * STATE], floats[2 * STATE : 2 * STATE + SETTLED]
+    rest = floats[2 * STATE + SETTLED :]
     answer, terms, buffer = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS], rest[ANSWER + TERMS :]
     for r in range(m):
         if n <= LONGEST and status[r] == DONE:
             continue
         status[r] = UNPROVED
-        if locate(rows[r], k[r], temperature[r], scores, buffer, state, settled, answer) == SOLVED:
-            status[r] = DONE
-            if bounds.size:
-                bounds[r, 0], bounds[r, 1] = answer[SUPPORT_FROM], answer[SATURATED_FROM]
-            if out.size and not round_row(rows[r], k[r], temperature[r], answer, out[r], terms):
-                status[r] = UNROUNDED
+        found = locate(rows[r], k[r], temperature[r], scores, buffer, states, settled, answer)
+        if found == DECLINED:
+            continue
+        status[r] = DONE
+        if bounds.size:
+            bounds[r, 0], bounds[r, 1] = answer[SUPPORT_FROM], answer[SATURATED_FROM]
+        if not out.size:
+            continue
+        if found == CONSTANT:
+            rounded = round_constant(rows[r], temperature[r], answer, out[r], terms)
+        else:
+            rounded = round_row(rows[r], k[r], temperature[r], answer, out[r], terms)
+        if not rounded:
+            status[r] = UNROUNDED

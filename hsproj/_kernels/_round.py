@@ -200,3 +200,14 @@ def round_row(x, k, tau, answer, out, terms):
                 left &= left - 1
             block += step
     return True
+
+
+@jit()
+def round_constant(x, tau, answer, out, terms):
+    """As `round_row`, for a row of equal scores."""
+    if not entry(np.float64(x[0]), tau, answer, out, 0, terms):
+        return False
+    step, p = lanes(out), like(out, np.float64(out[0]))
+    for i in range(0, out.size, step):
+        store(out, min(i, out.size - step), p)
+    return True
