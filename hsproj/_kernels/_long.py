@@ -37,9 +37,10 @@ from hsproj._kernels._simd import (
 EVALUATE, REDUCE, SOLVED, CONSTANT, DECLINED, LOOK_ASIDE = range(6)
 
 # The state of a search: the bracket of theta and the residuals at its ends, where to evaluate next or what interval to
-# reduce to, how many steps were taken, a seed, and how far in sample scores the theta of a sample may be off.
-LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT = range(10)
-STATE = 10
+# reduce to, how many steps were taken, a seed, how far in sample scores the theta of a sample may be off; and how far off in
+# scores an evaluation may be, or how few scores it may leave above it, for a reduction to come next.
+LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW = range(12)
+STATE = 12
 
 # What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot.
 FREE, SATURATED, SUM, REST = range(4)
@@ -216,12 +217,6 @@ def room(n):
 
 
 @jit()
-def reach(n):
-    """How far off, in scores, an evaluation may be for a reduction to come next."""
-    return 6.0 + n / 1024.0
-
-
-@jit()
 def _draw(x, tau, state):
     """A breakpoint strictly inside the bracket, drawn at random; NaN if some tries find none."""
     seed = np.int64(state[SEED])
@@ -250,7 +245,7 @@ def _extreme(x, upper):
 def is_constant(x):
     """Whether all scores are the same finite number; looks at a few before it looks at all."""
     width, first = lanes(x), x[0]
-    if not first - first == 0.0 or x[x.size - 1] != first or x[x.size // 2] != first or x[x.size // 3] != first:
+    if first - first != 0.0 or x[x.size - 1] != first or x[x.size // 2] != first or x[x.size // 3] != first:
         return False
     same = like(x, first)
     for block in range(0, x.size, BLOCK):
@@ -275,9 +270,9 @@ def advance(x, k, tau, state, sum_, free):
     elif residual < 0.0:
         state[HIGH], state[AT_HIGH] = theta, residual
     low, high = state[LOW], state[HIGH]
-    near = reach(x.size) * tau
+    near = state[NEAR] * tau
     eps = 2.0**-21 if is_narrow(x) and _suits_float32(theta, tau) else 2.0**-44
-    if residual > 0.0 and high == np.inf and sum_ + free * tau <= (16.0 + x.size / 256.0) * tau:
+    if residual > 0.0 and high == np.inf and sum_ + free * tau <= state[FEW] * tau:
         # Few scores are left above theta: set them all aside.
         state[FROM], state[TO] = theta - eps * (abs(theta) + tau), np.inf
         return REDUCE
@@ -428,8 +423,9 @@ def pivot_for(theta, tau):
 
 
 @jit()
-def _restart(state):
+def _restart(state, near, few):
     state[:] = 0.0
+    state[NEAR], state[FEW] = near, few
     state[LOW], state[HIGH], state[AT_LOW], state[AT_HIGH] = -np.inf, np.inf, np.inf, -np.inf
     state[SEED] = 1.0
 
@@ -437,12 +433,12 @@ def _restart(state):
 @jit()
 def _theta_of_sample(some, share, tau, state):
     """Theta of a sample, as well as it represents its row: its own total is good to the root of it, or so."""
-    _restart(state)
-    enough = 0.25 * (1.0 + math.sqrt(share)) * tau
+    enough = 0.25 * (1.0 + math.sqrt(share))
+    _restart(state, enough, 0.0)
     state[THETA] = _start(some, share, tau)
     for _ in range(16):
         sum_, free = evaluate(some, state[THETA], tau)
-        if abs(sum_ - share * tau) <= enough:
+        if abs(sum_ - share * tau) <= enough * tau:
             break
         action = advance(some, share, tau, state, sum_, free)
         if action != EVALUATE:
@@ -471,7 +467,7 @@ def begin(x, k, tau, sample, state):
         share = k * some.size / x.size
         theta = _theta_of_sample(some, share, tau, state)
         doubt = 1.0 + 1.5 * math.sqrt(share * (1.0 - k / x.size))
-    _restart(state)
+    _restart(state, 6.0 + x.size / 1024.0, 16.0 + x.size / 256.0)
     state[THETA], state[DOUBT] = theta, doubt
 
 

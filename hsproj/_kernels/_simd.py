@@ -292,6 +292,23 @@ def total(typing, vector):
     return types.float64(vector), generate
 
 
+def _swap(step):
+    """An intrinsic: each lane becomes that at its index with the bit `step` flipped, where there are so many lanes."""
+
+    @intrinsic
+    def swap(typing, vector):
+        flip = step if step < vector.lanes else 0
+        picks = ir.Constant(ir.VectorType(_INT, vector.lanes), [i ^ flip for i in range(vector.lanes)])
+        return vector(vector), lambda context, builder, signature, arguments: builder.shuffle_vector(
+            arguments[0], arguments[0], picks
+        )
+
+    return swap
+
+
+swap_1, swap_2, swap_4, swap_8 = map(_swap, (1, 2, 4, 8))
+
+
 def _call(name, *vectors):
     """An LLVM intrinsic of vectors."""
     kind = vectors[0]
@@ -339,6 +356,20 @@ def last(typing, array, count):
         return builder.bitcast(builder.shl(integer(-1), absent), _llvm(kind))
 
     return kind(array, types.int64), generate
+
+
+@intrinsic
+def load_mask(typing, array, index, flags):
+    """The mask of flags[index :] that goes with a vector of the array, from booleans."""
+    kind = Mask(_native(array).lanes)
+    bytes_ = ir.VectorType(ir.IntType(8), kind.lanes)
+
+    def generate(context, builder, signature, arguments):
+        start = context.make_array(flags)(context, builder, arguments[2]).data
+        pointer = builder.bitcast(builder.gep(start, [arguments[1]]), bytes_.as_pointer())
+        return builder.icmp_unsigned("!=", builder.load(pointer, align=1), ir.Constant(bytes_, [0] * kind.lanes))
+
+    return kind(array, types.intp, flags), generate
 
 
 @intrinsic
