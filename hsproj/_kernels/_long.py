@@ -537,6 +537,8 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
             settled[:] = 0.0
             count = reduce(x, state[FROM], state[TO], tau, pivot, buffer, settled)
             if count < 0:
+                if state[TO] - state[FROM] <= 2.0**-40 * (abs(state[FROM]) + tau):
+                    return DECLINED  # crowds of scores that floats hardly tell apart
                 state[THETA] = 0.5 * state[FROM] + 0.5 * state[TO]
                 action = EVALUATE
                 break

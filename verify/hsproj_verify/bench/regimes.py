@@ -167,10 +167,11 @@ def staircase(rng: np.random.Generator, rows: int, n: int, k: int, dtype: np.dty
     k scores of 1 are saturated from the first step to the last. What is left of the total for the others is 0, so each
     step goes to the mean of those above the threshold. Those lie on levels -b^j with a share f of what remains on each, and
     b a little under f: the mean of what is above -b^j then lies between -b^j and -b^(j+1). The number of levels is limited
-    by the length of the row, log(n) / -log(1 - f), and by the range of floats, log(range) / -log(b); f is the best of both.
+    by the length of the row, log(n) / -log(1 - f), and by depth / -log(b); f is the best of both. The lowest level is -1 and
+    the highest some way above eps: below that the steps would be too small for p to show them.
     """
     rest = n - k
-    depth = -math.log(float(np.finfo(dtype).tiny)) - 1.0
+    depth = -0.8 * math.log(float(np.finfo(dtype).eps))
 
     def levels(share: float) -> float:
         return min(rest, math.log(rest + 1) / -math.log1p(-share), depth / -math.log(share / 1.2))
