@@ -62,13 +62,33 @@ def threshold_pair(answer):
 
 
 @jit()
+def _add_one(value, sum_, rest, lost):
+    sum_, error = two_sum(sum_, value)
+    rest, error = two_sum(rest, error)
+    return sum_, rest, lost + abs(error)
+
+
+@jit()
+def _sign_of_sum(terms, count):
+    """A float with the sign of the exact sum of terms[:count], and about as large: in two floats, if these can tell."""
+    sum_, rest, lost = terms[0], 0.0, 0.0
+    for i in range(1, count):
+        sum_, rest, lost = _add_one(terms[i], sum_, rest, lost)
+    if lost == 0.0 or abs(sum_ + rest) > 4.0 * lost:
+        return sum_ + rest
+    return exact_sum(terms, count)[0]
+
+
+@jit()
 def entry(u, tau, answer, out, i, terms):
     """Round one free entry, out[i], by an exact comparison with the boundary; whether that could be done."""
     count = answer[COUNT]
+    numerator, numerator_rest = answer[NUMERATOR], answer[NUMERATOR_REST]
     a, a_rest = two_product(count, u - answer[PIVOT])
     scale, scale_rest = two_product(count, tau)
-    terms[0], terms[1], terms[2], terms[3] = a, a_rest, -answer[NUMERATOR], -answer[NUMERATOR_REST]
-    n, n_rest, lost = exact_sum(terms, 4)
+    n, carried = two_sum(a, -numerator)
+    n_rest = carried + (a_rest - numerator_rest)
+    lost = 2.0**-51 * (abs(carried) + abs(a_rest) + abs(numerator_rest))
     q = n / scale
     r = ((fma(-q, scale, n) + n_rest) - q * scale_rest) / scale
     error = 2.0**-98 * q + 2.0 * (answer[ERROR] + lost) / scale
@@ -79,11 +99,12 @@ def entry(u, tau, answer, out, i, terms):
         if high != np.nextafter(low, out.dtype.type(np.inf)) or not low > TINY:
             return False
         half = 0.5 * (np.float64(high) - np.float64(low))
-        terms[0], terms[1], terms[2], terms[3] = a, a_rest, -answer[NUMERATOR], -answer[NUMERATOR_REST]
-        terms[4], terms[5] = two_product(-np.float64(low), scale)
-        terms[6], terms[7] = two_product(-np.float64(low), scale_rest)
-        terms[8], terms[9] = -half * scale, -half * scale_rest
-        side, _low, _lost = exact_sum(terms, 10)
+        p, p_rest = two_product(-np.float64(low), scale)
+        s, s_rest = two_product(-np.float64(low), scale_rest)
+        terms[0], terms[1], terms[2], terms[3] = a, -numerator, p, -half * scale
+        terms[4], terms[5], terms[6], terms[7] = a_rest, -numerator_rest, p_rest, s
+        terms[8], terms[9] = s_rest, -half * scale_rest
+        side = _sign_of_sum(terms, 10)
         if answer[ERROR] > 0.0 and abs(side) <= 2.0 * answer[ERROR]:
             return False
         if side < 0.0:
@@ -131,13 +152,6 @@ def sharpen(x, k, tau, answer, terms):
     sum_, rest, lost = _add_one(taken_rest, sum_, rest, lost)
     answer[NUMERATOR], answer[NUMERATOR_REST] = two_sum(sum_, rest)
     answer[ERROR] = 2.0 * lost
-
-
-@jit()
-def _add_one(value, sum_, rest, lost):
-    sum_, error = two_sum(sum_, value)
-    rest, error = two_sum(rest, error)
-    return sum_, rest, lost + abs(error)
 
 
 @jit()

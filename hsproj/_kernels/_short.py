@@ -18,9 +18,11 @@ from hsproj._kernels._long import (
     NUMERATOR,
     NUMERATOR_REST,
     PIVOT,
+    SATURATED_FROM,
     SMALLEST,
+    SUPPORT_FROM,
 )
-from hsproj._kernels._round import TERMS, TINY, ULPS, entry
+from hsproj._kernels._round import TERMS, TINY, ULPS, entry, sharpen
 from hsproj._kernels._simd import (
     EIGHT,
     add_where,
@@ -242,15 +244,17 @@ def _vector_product(a, b):
 
 
 @jit()
-def _solve(scores, n, known, lower, needed, upper, spare):
+def _solve(scores, n, known, lower, needed, upper, spare, exactly):
     """Take the entries with lower > needed as support, those with upper >= spare as saturated, and prove it, lane by lane.
 
-    The bits of the lanes where that worked; fills `known`.
+    The bits of the lanes where that worked; fills `known`. Sums of free scores are exact if two floats can hold them and
+    `exactly` is asked for, and within 2^-90 of their size else.
     """
     k, tau = load(known, _K * LANES), load(known, _TAU * LANES)
     zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
-    free, saturated = zero, zero
-    sum_, rest, lost, largest = zero, zero, zero, zero
+    none, unit = integers_like(zero, 0), integers_like(zero, 1)
+    free_count, full_count = none, none
+    sum_, rest, lost = zero, zero, zero
     finite = zero == zero
     zero_max, free_min, free_max, saturated_min = -infinity, infinity, -infinity, infinity
     for i in range(n):
@@ -258,16 +262,23 @@ def _solve(scores, n, known, lower, needed, upper, spare):
         supported = load(lower, i * LANES) > needed
         full = load(upper, i * LANES) >= spare
         inside = supported & ~full
-        free, saturated = add_where(inside, free, one), add_where(full, saturated, one)
+        free_count, full_count = add_where(inside, free_count, unit), add_where(full, full_count, unit)
         finite = finite & (size(x) <= broad(scores, LARGEST))  # and no NaN
-        largest = larger(size(x), largest)
         zero_max = larger(select(supported, -infinity, x), zero_max)
         free_min = smaller(select(inside, x, infinity), free_min)
         free_max = larger(select(inside, x, -infinity), free_max)
         saturated_min = smaller(select(full, x, infinity), saturated_min)
         sum_, error = two_sum(sum_, select(inside, x, zero))
-        rest, error = two_sum(rest, error)
-        lost = lost + size(error)
+        if exactly:
+            rest, error = two_sum(rest, error)
+            lost = lost + size(error)
+        else:
+            rest = rest + error
+    free, saturated = to_floats(free_count), to_floats(full_count)
+    if not exactly:
+        # n errors of at most half the last place of the sum, added up with at most so much lost of each.
+        reach = larger(size(free_min), size(free_max))
+        lost = select(free > zero, free * reach, zero) * broad(scores, n * n * 2.0**-106)
     missing = k - saturated
     taken, taken_rest = _vector_product(-tau, missing)
     numerator, error = two_sum(sum_, taken)
@@ -286,7 +297,8 @@ def _solve(scores, n, known, lower, needed, upper, spare):
     proved = proved & (missing > zero) & (missing < free)
     slack = (saturated_min - zero_max) - tau
     vertex = (free == zero) & (missing == zero)
-    vertex = vertex & ((slack > broad(scores, 2.0**-48) * (largest + tau)) | (slack == infinity))
+    near = broad(scores, 2.0**-48) * ((size(saturated_min) + size(zero_max)) + tau)
+    vertex = vertex & ((slack > near) | (slack == infinity))
     # On a vertex any theta between the scores serves; the middle is far from both.
     middle = broad(scores, 0.5) * (zero_max + (saturated_min - tau))
     numerator, rest = select(vertex, middle, numerator), select(vertex, zero, rest)
@@ -363,12 +375,12 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
         if n <= PAIRS:
             _exceed(scores, n, tau_s, below, above)
             spare = (broad(scores, np.float64(n)) - totals) * tau_s
-            usable &= _solve(scores, n, known, below, -totals * tau_s, above, spare)
+            usable &= _solve(scores, n, known, below, -totals * tau_s, above, spare, True)
         else:
             some, lower, upper = below[: 8 * LANES], below[8 * LANES : 16 * LANES], below[16 * LANES : 24 * LANES]
             theta, lower_score, upper_score = _sample(scores, n, totals, tau_s, some, lower, upper)
             theta = _search(scores, n, totals, tau_s, theta, lower_score, upper_score)
-            usable &= _solve(scores, n, known, scores, theta, scores, theta + tau_s)
+            usable &= _solve(scores, n, known, scores, theta, scores, theta + tau_s, False)
         for lane in range(count):
             status[first + lane] = _DONE if (usable >> lane) & 1 else _UNPROVED
             if bounds.size:
