@@ -399,9 +399,19 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
             answer[PIVOT] = 0.0
             answer[NUMERATOR], answer[NUMERATOR_REST] = known[_NUMERATOR * LANES + lane], known[_REST * LANES + lane]
             answer[COUNT], answer[ERROR] = known[_COUNT * LANES + lane], known[_ERROR * LANES + lane]
-            for i in range(n):
-                if (np.int64(doubts[i]) >> lane) & 1 and not entry(
-                    np.float64(rows[r, i]), tau[r], answer, out[r], i, terms
-                ):
-                    status[r] = _UNROUNDED
-                    break
+            answer[SUPPORT_FROM], answer[SATURATED_FROM] = (
+                known[_SUPPORT * LANES + lane],
+                known[_SATURATED * LANES + lane],
+            )
+            sharp = n <= PAIRS
+            i = 0
+            while i < n:
+                doubtful = (np.int64(doubts[i]) >> lane) & 1
+                if doubtful and not entry(np.float64(rows[r, i]), tau[r], answer, out[r], i, terms):
+                    if sharp:
+                        status[r] = _UNROUNDED
+                        break
+                    sharp = True
+                    sharpen(rows[r], k[r], tau[r], answer, terms)
+                else:
+                    i += 1
