@@ -12,6 +12,7 @@ import numpy as np
 from hsproj._kernels._arithmetic import two_product, two_sum
 from hsproj._kernels._jit import jit
 from hsproj._kernels._simd import (
+    EIGHT,
     add_where,
     any_of,
     as_floats,
@@ -20,8 +21,10 @@ from hsproj._kernels._simd import (
     broad,
     integers_like,
     is_narrow,
+    lane,
     lanes,
     larger,
+    largest,
     last,
     like,
     load,
@@ -29,7 +32,11 @@ from hsproj._kernels._simd import (
     matching,
     select,
     smaller,
+    smallest,
     store,
+    swap_1,
+    swap_2,
+    swap_4,
     total,
 )
 
@@ -38,13 +45,15 @@ EVALUATE, REDUCE, SOLVED, CONSTANT, DECLINED, LOOK_ASIDE = range(6)
 
 # The state of a search: the bracket of theta and the residuals at its ends, where to evaluate next or what interval to
 # reduce to, how many steps were taken, a seed, how far in sample scores the theta of a sample may be off; and how far off in
-# scores an evaluation may be, or how few scores it may leave above it, for a reduction to come next.
-LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW = range(12)
-STATE = 12
+# scores an evaluation may be, or how few scores it may leave above it, for a reduction to come next, and how often that
+# missed theta.
+LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW, MISSED = range(13)
+STATE = 13
 
-# What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot.
-FREE, SATURATED, SUM, REST = range(4)
-SETTLED = 4
+# What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot, in three
+# floats: in a long row, what is added up in the second would lose more than a few bits of it.
+FREE, SATURATED, SUM, REST, LAST = range(5)
+SETTLED = 5
 
 # What is known of a row: theta = pivot + (numerator + numerator_rest) / count, give or take error / count.
 PIVOT, NUMERATOR, NUMERATOR_REST, COUNT, ERROR, SUPPORT_FROM, SATURATED_FROM = range(7)
@@ -52,7 +61,7 @@ ANSWER = 7
 
 LARGEST, SMALLEST = 2.0**900, 2.0**-450
 MOST_STEPS = 60
-_SAMPLED_FROM, SAMPLE = 128, 8192
+_SAMPLED_FROM, SAMPLE = 129, 8192  # shorter rows come here only if sharing vectors did not settle them
 _EVALUATED = 1024  # at a time, in sums of the dtype of x
 BLOCK = 512  # at a time, in exact sums
 
@@ -169,7 +178,7 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
     c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
     one, none = integers_like(t_low, 1), integers_like(t_low, 0)
     free_a, saturated_a, free_b, saturated_b = none, none, none, none
-    sum_, rest = settled[SUM], settled[REST]
+    sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
     count = 0
     most = buffer.size - 2 * width
     for block in range(0, x.size, BLOCK):
@@ -203,10 +212,11 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
                 count = _set_aside(x, start, bits(open_a), buffer, count)
             i += width
         sum_, error = two_sum(sum_, total(sum_a + sum_b))
-        rest += error + total(rest_a + rest_b)
+        rest, error = two_sum(rest, error + total(rest_a + rest_b))
+        lost += error
     settled[FREE] += total(free_a + free_b)
     settled[SATURATED] += total(saturated_a + saturated_b)
-    settled[SUM], settled[REST] = sum_, rest
+    settled[SUM], settled[REST], settled[LAST] = sum_, rest, lost
     return count
 
 
@@ -222,7 +232,7 @@ def _draw(x, tau, state):
     seed = np.int64(state[SEED])
     for _ in range(32):
         seed = (seed * 1103515245 + 12345) % 2147483648
-        u = np.float64(x[(seed >> 8) % x.size]) - (tau if seed & 64 else 0.0)
+        u = np.float64(x[((seed >> 7) * x.size) >> 24]) - (tau if seed & 64 else 0.0)
         if state[LOW] < u < state[HIGH]:
             state[SEED] = seed
             return u
@@ -292,6 +302,9 @@ def advance(x, k, tau, state, sum_, free):
     bounded = high - low < np.inf
     if bounded:
         line = low + (high - low) * (state[AT_LOW] / (state[AT_LOW] - state[AT_HIGH]))
+        if state[MISSED] > 0.0 and state[AT_LOW] - state[AT_HIGH] <= 0.25 * room(x.size) * tau:
+            state[FROM], state[TO] = low, high
+            return REDUCE
         if low < line < high and (abs(residual) <= near or state[STEPS] % 2.0 == 0.0):
             state[THETA] = line
             if abs(residual) > near:
@@ -312,6 +325,18 @@ def advance(x, k, tau, state, sum_, free):
 
 
 @jit()
+def _draw_between(buffer, count, tau, low, high, step):
+    """A breakpoint strictly between, if some tries find one; else the middle."""
+    for i in range(min(count, 16)):
+        u = buffer[(step * 7 + i * 5) % count]
+        if low < u < high:
+            return u
+        if low < u - tau < high:
+            return u - tau
+    return 0.5 * low + 0.5 * high
+
+
+@jit()
 def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
     """Solve the row from what was settled and what was set aside.
 
@@ -327,41 +352,64 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
                 high = max(high, buffer[j])
         high += 2.0**-40 * (abs(high) + tau)
     theta = min(max(state[THETA], low), high)
-    edge = 2.0**-48 * (abs(theta) + tau)
     support_end, saturated_end = np.nextafter(high, np.inf), high + tau + slack(low, high, tau)
     below, above = low, high
     tried_low, tried_high = False, False
-    for _ in range(200):
+    buffer[count : count + EIGHT] = -np.inf  # fills up the last vector
+    zero, infinity = broad(buffer, 0.0), broad(buffer, np.inf)
+    none, one = integers_like(zero, 0), integers_like(zero, 1)
+    for step in range(200):
         free, saturated = settled[FREE], settled[SATURATED]
         if free == 0.0:
             pivot = pivot_for(theta, tau)
-        sum_, rest = settled[SUM], settled[REST]
-        zero_max, free_min, free_max, saturated_min = -np.inf, np.inf, -np.inf, np.inf
+        sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
         up = theta + tau
-        known = 0
-        for j in range(count):
-            # Without branches: nobody could predict them.
-            u = buffer[j]
-            inside = (u > theta) & (u < up)
-            zero_max = max(zero_max, u if u <= theta else -np.inf)
-            free_min = min(free_min, u if inside else np.inf)
-            free_max = max(free_max, u if inside else -np.inf)
-            saturated_min = min(saturated_min, u if u >= up else np.inf)
-            free += inside
-            saturated += u >= up
-            known += (u <= theta) | inside | (u >= up)
-            sum_, error = two_sum(sum_, u - pivot if inside else 0.0)
-            rest += error
-        if known != count:
+        t, u, c = broad(buffer, theta), broad(buffer, up), broad(buffer, pivot)
+        inside_count, full_count, strange = none, none, t != t
+        zeros, low_free, high_free, full = -infinity, infinity, -infinity, infinity
+        part, part_rest, part_lost = zero, zero, zero
+        for j in range(0, count, EIGHT):
+            v = load(buffer, j)
+            under, over = v <= t, v >= u
+            inside = (v > t) & (v < u)
+            strange = strange | ~(under | inside | over)
+            inside_count, full_count = add_where(inside, inside_count, one), add_where(over, full_count, one)
+            zeros = larger(select(under, v, -infinity), zeros)
+            low_free, high_free = (
+                smaller(select(inside, v, infinity), low_free),
+                larger(select(inside, v, -infinity), high_free),
+            )
+            full = smaller(select(over, v, infinity), full)
+            part, error = two_sum(part, select(inside, v - c, zero))
+            part_rest, error = two_sum(part_rest, error)
+            part_lost = part_lost + error
+        if any_of(strange):
             return DECLINED  # NaN
+        free, saturated = free + total(inside_count), saturated + total(full_count)
+        zero_max, free_min, free_max, saturated_min = (
+            largest(zeros),
+            smallest(low_free),
+            largest(high_free),
+            smallest(full),
+        )
+        part, error = two_sum(part, swap_4(part))
+        part_rest = part_rest + broad(buffer, 0.5) * error
+        part, error = two_sum(part, swap_2(part))
+        part_rest = part_rest + broad(buffer, 0.25) * error
+        part, error = two_sum(part, swap_1(part))
+        part_rest = part_rest + broad(buffer, 0.125) * error
+        sum_, error = two_sum(sum_, lane(part, 0))
+        rest, more = two_sum(rest, error + total(part_rest))
+        lost += more + total(part_lost)
         missing = k - saturated
         if free == 0.0:
             if missing == 0.0:
-                gap = (saturated_min - zero_max) - tau
-                if not gap > edge:
+                highest_zero = max(zero_max, low)
+                gap = (saturated_min - highest_zero) - tau
+                if not gap > 2.0**-48 * (abs(saturated_min) + abs(highest_zero) + tau) and gap < np.inf:
                     return DECLINED
                 # Any theta between the scores serves; the middle is far from both.
-                answer[PIVOT] = 0.5 * (max(zero_max, low) + min(saturated_min - tau, high))
+                answer[PIVOT] = 0.5 * (highest_zero + min(saturated_min - tau, high))
                 answer[NUMERATOR], answer[NUMERATOR_REST] = 0.0, 0.0
                 answer[COUNT], answer[ERROR] = 0.0, 0.0
                 answer[SUPPORT_FROM] = saturated_min if saturated_min < np.inf else support_end
@@ -372,7 +420,7 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
         else:
             taken, taken_rest = two_product(-tau, missing)
             numerator, error = two_sum(sum_, taken)
-            numerator, numerator_rest = two_sum(numerator, error + (rest + taken_rest))
+            numerator, numerator_rest = two_sum(numerator, error + (rest + (lost + taken_rest)))
             # Four gaps, each times the number of free scores.
             scale = 2.0**-48 * (abs(numerator) + free * (abs(theta - pivot) + tau))
             lower = free * (zero_max - pivot) - numerator if zero_max > -np.inf else -np.inf
@@ -382,10 +430,11 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
             worst = max(max(lower, first), max(last, upper))
             residual = numerator - free * (theta - pivot)
             root = pivot + numerator / free
+            edge = 2.0**-48 * (abs(root) + tau)
             if 0.0 < missing < free and worst < -scale and low + edge < root < high - edge:
                 answer[PIVOT], answer[NUMERATOR], answer[NUMERATOR_REST] = pivot, numerator, numerator_rest
                 answer[COUNT] = free
-                answer[ERROR] = free * tau * (2.0**-86 + n * 2.0**-112) + 2.0**-104 * abs(numerator)
+                answer[ERROR] = free * tau * (2.0**-85 + n * 2.0**-107) + 2.0**-104 * abs(numerator)
                 answer[SUPPORT_FROM] = min(free_min, support_end)
                 answer[SATURATED_FROM] = min(saturated_min, saturated_end)
                 return SOLVED
@@ -406,10 +455,11 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
                 root = low
             elif theta == (high if residual > 0.0 else low):
                 state[THETA] = theta
+                state[MISSED] += 1.0
                 settled[SUM], settled[FREE] = residual + k * tau, free
                 return EVALUATE
             else:
-                root = 0.5 * below + 0.5 * above
+                root = _draw_between(buffer, count, tau, below, above, step)
                 if not below < root < above:
                     return DECLINED
         theta = root

@@ -465,6 +465,22 @@ def smaller(a, b):
 
 
 @jit()
+def largest(v):
+    """The largest of eight lanes."""
+    v = larger(v, swap_4(v))
+    v = larger(v, swap_2(v))
+    return lane(larger(v, swap_1(v)), 0)
+
+
+@jit()
+def smallest(v):
+    """The smallest of eight lanes."""
+    v = smaller(v, swap_4(v))
+    v = smaller(v, swap_2(v))
+    return lane(smaller(v, swap_1(v)), 0)
+
+
+@jit()
 def add_where(mask, a, b):
     """A + b where the mask is set, a elsewhere."""
     return select(mask, a + b, a)
