@@ -7,8 +7,7 @@ below this module validates, and nothing above it knows about axes.
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,54 +16,46 @@ from hsproj._errors import refuse
 
 Array = NDArray[Any]
 NanPolicy = Literal["propagate", "raise"]
+_FLOAT32, _FLOAT64, _BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the rows of an array lie: its shape, the axis of a row, the dtype of answers, and what the user calls it."""
+class Layout(NamedTuple):
+    """Where the rows of an array lie: its shape, the axis of a row, the dtype of answers, and what the user calls it.
+
+    `batch` is the shape without that axis: m rows of n entries.
+    """
 
     shape: tuple[int, ...]
     axis: int
     dtype: np.dtype[Any]
     name: str
-
-    @property
-    def n(self) -> int:
-        """Entries a row."""
-        return self.shape[self.axis]
-
-    @property
-    def m(self) -> int:
-        """Number of rows."""
-        return math.prod(self.batch)
-
-    @property
-    def batch(self) -> tuple[int, ...]:
-        """Shape of the array without the axis of its rows."""
-        return self.shape[: self.axis] + self.shape[self.axis + 1 :]
+    batch: tuple[int, ...]
+    m: int
+    n: int
 
     def __str__(self) -> str:
         return f"{self.name}.shape={self.shape}, axis={self.axis - len(self.shape)}"
 
     def rows(self, array: Array) -> Array:
         """An array of this shape as canonical rows, without a copy where its memory already is that."""
-        return self._rows(array, np.float64 if self.dtype == np.float64 else np.float32)
+        return self._rows(array, _FLOAT64 if self.dtype == _FLOAT64 else _FLOAT32)
 
     def mask_rows(self, mask: Array) -> Array:
         """A mask of this shape as (m, n) booleans."""
-        return self._rows(mask, np.bool_)
+        return self._rows(mask, _BOOL)
 
-    def _rows(self, array: Array, kind: type[np.generic]) -> Array:
-        moved = np.moveaxis(array, self.axis, -1)
-        with np.errstate(over="ignore", under="ignore"):  # tangents may leave the range of the scores' dtype
-            return np.ascontiguousarray(moved, dtype=kind).reshape(self.m, self.n)
+    def _rows(self, array: Array, kind: np.dtype[Any]) -> Array:
+        if self.axis != array.ndim - 1:
+            array = np.moveaxis(array, self.axis, -1)
+        return _contiguous(array, kind).reshape(self.m, self.n)
 
     def restore(self, rows: Array) -> Array:
         """Canonical rows as an array of this shape, in the dtype of answers."""
-        kind = np.dtype(np.bool_) if rows.dtype == np.bool_ else self.dtype
-        moved = rows.reshape((*self.batch, self.n))
-        with np.errstate(over="ignore", under="ignore"):
-            return np.ascontiguousarray(np.moveaxis(moved, -1, self.axis), dtype=kind)
+        if self.axis == len(self.shape) - 1:
+            array = rows.reshape(self.shape)
+        else:
+            array = np.moveaxis(rows.reshape((*self.batch, self.n)), -1, self.axis)
+        return _contiguous(array, _BOOL if rows.dtype == _BOOL else self.dtype)
 
     def per_row(self, values: Array) -> Array:
         """(m,) values as an array of the batch's shape; floats in the dtype of answers."""
@@ -73,8 +64,15 @@ class Layout:
             return values.reshape(self.batch).astype(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+def _contiguous(array: Array, kind: np.dtype[Any]) -> Array:
+    """`array`, C-contiguous and of this dtype: itself if it is that."""
+    if array.dtype == kind:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore", under="ignore"):  # numbers may leave the range of a narrow dtype
+        return np.ascontiguousarray(array, dtype=kind)
+
+
+class Problem(NamedTuple):
     """What every function works on: canonical rows, float64 totals and temperatures (m,), and the layout."""
 
     rows: Array
@@ -106,12 +104,19 @@ def real_array(value: ArrayLike, name: str, kinds: str = "biuf") -> Array:
 
 def floating_dtype(array: Array) -> np.dtype[Any]:
     """The dtype of answers: floats keep theirs, in native byte order; integers and booleans become float64."""
-    return array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.float64)
+    kind = array.dtype
+    if kind.kind != "f":
+        return _FLOAT64
+    return kind if kind.isnative else kind.newbyteorder("=")
 
 
-def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[[Array], Array], str]) -> Array:
+def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[[Any], Any], str]) -> Array:
     """`value` broadcast over the batch, as float64 (m,), if every number in it keeps the rules: (which do, what it says)."""
     array = real_array(value, name, "iuf")
+    if array.ndim == 0 and all(keeps(array.item()) for keeps, _ in rules):  # the usual call, without broadcasting
+        values = np.empty(layout.m)
+        values.fill(array.item())
+        return values
     try:
         spread = np.broadcast_to(array, layout.batch)
     except ValueError:
@@ -126,6 +131,8 @@ def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[
 def like_scores(value: ArrayLike, name: str, layout: Layout) -> Array:
     """`value` broadcast to the shape of the scores."""
     array = real_array(value, name)
+    if array.shape == layout.shape:
+        return array
     try:
         return np.broadcast_to(array, layout.shape)
     except ValueError:
@@ -151,9 +158,7 @@ def where_false(good: Array, layout: Layout) -> tuple[int, tuple[int, ...]]:
     return row, tuple(int(i) for i in np.unravel_index(row, layout.batch))
 
 
-def demand(
-    keeps: Callable[[Array], Array], name: str, rule: str, values: Array, layout: Layout, symbol: str = ""
-) -> None:
+def demand(keeps: Callable[[Any], Any], name: str, rule: str, values: Array, layout: Layout, symbol: str = "") -> None:
     """Refuse values, one a row, that don't keep the rule, naming the first row."""
     good = keeps(values)
     if not good.all():
@@ -167,15 +172,22 @@ def demand(
         )
 
 
-def total_rule(layout: Layout) -> tuple[Callable[[Array], Array], str]:
+def total_rule(layout: Layout) -> tuple[Callable[[Any], Any], str]:
     """What every total has to keep."""
     return lambda k: (k >= 0) & (k <= layout.n), "satisfy 0 <= k <= n"
+
+
+# What every temperature has to keep, and a total that must be an integer.
+_TEMPERATURE_RULE = (lambda t: (t > 0) & (t < math.inf), "be positive and finite")
+_INTEGER_RULE = (lambda k: k % 1 == 0, "be an integer")
 
 
 def read_scores(x: ArrayLike, axis: int, name: str = "x") -> tuple[Array, Layout]:
     """Scores as an array, and how their rows lie."""
     array = real_array(x, name)
-    return array, Layout(array.shape, find_axis(axis, array.shape, name), floating_dtype(array), name)
+    shape, axis = array.shape, find_axis(axis, array.shape, name)
+    batch = shape[:axis] + shape[axis + 1 :]
+    return array, Layout(shape, axis, floating_dtype(array), name, batch, math.prod(batch), shape[axis])
 
 
 def read_problem(
@@ -191,9 +203,8 @@ def read_problem(
     """Everything that can be wrong about the call itself is refused here; `whole` says that k must be integers."""
     demand_choice(nan_policy, "nan_policy", "propagate", "raise")
     array, layout = read_scores(x, axis, name)
-    integers = (lambda k: k == np.floor(k), "be an integer")
-    totals = per_row(k, "k", layout, total_rule(layout), *([integers] if whole else []))
-    tau = per_row(temperature, "temperature", layout, (lambda t: (t > 0) & (t < np.inf), "be positive and finite"))
+    totals = per_row(k, "k", layout, total_rule(layout), *([_INTEGER_RULE] if whole else []))
+    tau = per_row(temperature, "temperature", layout, _TEMPERATURE_RULE)
     return Problem(layout.rows(array), totals, tau, layout, nan_policy)
 
 

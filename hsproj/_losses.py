@@ -3,7 +3,6 @@
 p = soft_binary_argmax(scores, k) and d loss / d scores = J (p - y), J the Jacobian of p. Source: arXiv 2602.23336.
 """
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -127,7 +126,7 @@ def _loss(
         k = totals.reshape(layout.batch)
     problem = read_problem(array, k, temperature, axis, nan_policy, "scores")
     if missing.any():
-        problem = replace(problem, rows=np.where(missing[:, None], np.nan, problem.rows))
+        problem = problem._replace(rows=np.where(missing[:, None], np.nan, problem.rows))
     answer = answer_rows(problem, bounds=with_gradient)
     with np.errstate(over="ignore"):  # targets and losses may leave the range of the scores' dtype
         difference = answer.p - y

@@ -5,7 +5,6 @@ docs/theory.md derives it.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,12 +203,16 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False) -> An
 
     rows, k, temperature = problem.rows, problem.k, problem.temperature
     m, n = rows.shape
-    answer = Answer(np.empty((m, n if p else 0), rows.dtype), np.empty((m, 2 if bounds else 0)), np.ones(m, np.bool_))
-    status = np.empty(m, np.int8)
-    _project.project_rows(rows, k, temperature, *answer[:2], status, *_project.scratch_for(n, rows.dtype))
-    left = np.flatnonzero(status)
-    if left.size:
-        few = replace(problem, rows=rows[left], k=k[left], temperature=temperature[left])
+    out, edges, status = (
+        np.empty((m, n if p else 0), rows.dtype),
+        np.empty((m, 2 if bounds else 0)),
+        np.empty(m, np.int8),
+    )
+    _project.project_rows(rows, k, temperature, out, edges, status, *_project.scratch_for(n, rows.dtype))
+    answer = Answer(out, edges, status == _project.DONE)
+    if np.count_nonzero(status):
+        left = np.flatnonzero(status)
+        few = problem._replace(rows=rows[left], k=k[left], temperature=temperature[left])
         theta = threshold(few.rows, few.k, few.temperature)
         hear(
             is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == _project.UNPROVED),
