@@ -5,6 +5,7 @@ docs/theory.md derives it.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,8 +200,6 @@ class Answer(NamedTuple):
 
 def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False) -> Answer:
     """Projections, bounds of the sets, or both; refuses rows without an answer if the problem's nan_policy says so."""
-    from hsproj._kernels import _project
-
     rows, k, temperature = problem.rows, problem.k, problem.temperature
     m, n = rows.shape
     out, edges, status = (
@@ -208,14 +207,14 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False) -> An
         np.empty((m, 2 if bounds else 0)),
         np.empty(m, np.int8),
     )
-    _project.project_rows(rows, k, temperature, out, edges, status, *_project.scratch_for(n, rows.dtype))
-    answer = Answer(out, edges, status == _project.DONE)
+    _project_quickly(rows, k, temperature, out, edges, status)
+    answer = Answer(out, edges, status == _kernels()[0].DONE)
     if np.count_nonzero(status):
         left = np.flatnonzero(status)
         few = problem._replace(rows=rows[left], k=k[left], temperature=temperature[left])
         theta = threshold(few.rows, few.k, few.temperature)
         hear(
-            is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == _project.UNPROVED),
+            is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == _kernels()[0].UNPROVED),
             "quick",
             few.rows,
         )
@@ -226,6 +225,24 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False) -> An
             answer.bounds[left] = theta.bounds
     check_answered(answer.answered, problem)
     return answer
+
+
+@cache
+def _kernels() -> tuple[Any, Any]:
+    from hsproj._kernels import _project, _short
+
+    return _project, _short
+
+
+def _project_quickly(rows: Array, k: Array, temperature: Array, out: Array, bounds: Array, status: Array) -> None:
+    """See `_kernels._project.project_rows`. Short rows call their own kernel: compiling the other takes longer."""
+    project, short = _kernels()
+    n = rows.shape[1]
+    floats, scores = project.scratch_for(n, rows.dtype)
+    if n <= short.LONGEST:
+        short.project_short(rows, k, temperature, out, bounds, status, floats)
+    else:
+        project.project_rows(rows, k, temperature, out, bounds, status, floats, scores)
 
 
 def check_answered(answered: Array, problem: Problem) -> None:

@@ -1,11 +1,12 @@
 """How kernels are compiled: lazily, cached on disk where a cache can be written, without fast-math unless asked."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 # Numba compares a cached function with the file it is in, and not with the files that it takes other functions and
 # constants from. So every kernel is stamped with all of them.
@@ -13,12 +14,32 @@ _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 _STAMPS = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _SOURCES)
 
 
+class _CacheFile(IndexDataCacheFile):
+    """Numba's, but for several processes that compile at once.
+
+    Numba numbers the files with code, and puts the number in the index before there is a file. So two processes may take the
+    same number for float32 and float64, and a third may load what an earlier version left under it.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()
+        name = f"{self._index_name.removesuffix('.nbi')}.{digest[:16]}.nbc"
+        self._save_data(name, data)
+        overloads = {**self._load_index(), key: name}
+        self._save_index(overloads)
+        # Nothing refers to these but earlier versions, and processes that have lost a race and will compile again.
+        for file in Path(self._cache_path).glob(name.replace(digest[:16], "*")):
+            if file.name not in overloads.values():
+                file.unlink(missing_ok=True)
+
+
 class _Cache(FunctionCache):
     """Numba's disk cache, out of date as soon as any kernel file has changed; a full disk costs it nothing but the cache."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._cache_file._source_stamp = (self._cache_file._source_stamp, _STAMPS)
+        stamp = (self._impl.locator.get_source_stamp(), _STAMPS)
+        self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
