@@ -49,13 +49,26 @@ class Layout(NamedTuple):
             array = np.moveaxis(array, self.axis, -1)
         return _contiguous(array, kind).reshape(self.m, self.n)
 
-    def restore(self, rows: Array) -> Array:
-        """Canonical rows as an array of this shape, in the dtype of answers."""
+    def restore(self, rows: Array, out: Array | None = None) -> Array:
+        """Canonical rows as an array of this shape, in the dtype of answers; `out`, if it is given."""
+        if out is not None and np.may_share_memory(rows, out):
+            return out  # by `room`
         if self.axis == len(self.shape) - 1:
             array = rows.reshape(self.shape)
         else:
             array = np.moveaxis(rows.reshape((*self.batch, self.n)), -1, self.axis)
-        return _contiguous(array, _BOOL if rows.dtype == _BOOL else self.dtype)
+        if out is None:
+            return _contiguous(array, _BOOL if rows.dtype == _BOOL else self.dtype)
+        with np.errstate(over="ignore", under="ignore"):  # as `_contiguous`
+            np.copyto(out, array, casting="same_kind")
+        return out
+
+    def room(self, out: Array | None, rows: Array) -> Array:
+        """Memory for what becomes of canonical rows: that of `out` where that will do and holds none of them, else new."""
+        last = self.axis == len(self.shape) - 1
+        if out is None or not (last and out.flags.carray and out.dtype == rows.dtype) or np.may_share_memory(out, rows):
+            return np.empty(rows.shape, rows.dtype)
+        return out.reshape(rows.shape)
 
     def per_row(self, values: Array) -> Array:
         """(m,) values as an array of the batch's shape; floats in the dtype of answers."""
@@ -138,6 +151,20 @@ def like_scores(value: ArrayLike, name: str, layout: Layout) -> Array:
     except ValueError:
         rule = f"broadcast to the shape {layout.shape} of the scores"
         raise refuse(ValueError, name, rule, f"shape {array.shape}") from None
+
+
+def demand_out(out: Array | None, layout: Layout) -> None:
+    """Refuse what the answer can't be written to."""
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise refuse(TypeError, "out", "be a NumPy array without a mask", type(out).__name__)
+    if out.dtype != layout.dtype:
+        raise refuse(TypeError, "out", f"have the dtype {layout.dtype} of the answer", f"dtype {out.dtype}")
+    if out.shape != layout.shape:
+        raise refuse(ValueError, "out", f"have the shape {layout.shape} of the answer", f"shape {out.shape}")
+    if not out.flags.writeable:
+        raise refuse(ValueError, "out", "be writeable", "a read-only array")
 
 
 def find_axis(axis: int, shape: Sequence[int], name: str = "x") -> int:

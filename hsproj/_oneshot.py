@@ -6,7 +6,7 @@
 from numpy.typing import ArrayLike
 
 from hsproj._derivatives import tangent
-from hsproj._inputs import Array, NanPolicy, like_scores, read_problem
+from hsproj._inputs import Array, NanPolicy, demand_out, like_scores, read_problem
 from hsproj._projection import answer_rows
 from hsproj._solution import Selection, solve
 
@@ -21,8 +21,11 @@ def jvp(
     axis: int = -1,
     nan_policy: NanPolicy = "propagate",
     selection: Selection = "free",
+    out: Array | None = None,
 ) -> Array:
     """Jacobian of `soft_binary_argmax` at x, times v, in one call; see `Projection.jvp`.
+
+    `out` is as for `project`.
 
     Examples
     --------
@@ -30,7 +33,7 @@ def jvp(
     >>> hsproj.jvp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0], temperature=0.5)
     array([ 0.,  1., -1.,  0.])
     """
-    return _product(x, k, v, "v", temperature, axis, nan_policy, selection)
+    return _product(x, k, v, "v", temperature, axis, nan_policy, selection, out)
 
 
 def vjp(
@@ -43,8 +46,11 @@ def vjp(
     axis: int = -1,
     nan_policy: NanPolicy = "propagate",
     selection: Selection = "free",
+    out: Array | None = None,
 ) -> Array:
     """Gradient of sum(g * soft_binary_argmax(x, k)) with respect to x, in one call; see `Projection.vjp`.
+
+    `out` is as for `project`.
 
     Examples
     --------
@@ -52,7 +58,7 @@ def vjp(
     >>> hsproj.vjp([3.0, 1.0, 1.0, 0.0], 2, [0.0, 1.0, 0.0, 0.0])
     array([ 0. ,  0.5, -0.5,  0. ])
     """
-    return _product(x, k, g, "g", temperature, axis, nan_policy, selection)
+    return _product(x, k, g, "g", temperature, axis, nan_policy, selection, out)
 
 
 def jacobian(
@@ -88,14 +94,16 @@ def _product(
     axis: int,
     nan_policy: NanPolicy,
     selection: Selection,
+    out: Array | None,
 ) -> Array:
     """The Jacobian times `v`, an argument of this name."""
     problem = read_problem(x, k, temperature, axis, nan_policy)
     layout = problem.layout
+    demand_out(out, layout)
     rows = layout.rows(like_scores(v, name, layout))
     if selection != "free":
         sol = solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy)
-        return sol.jvp(v, selection=selection)
+        return layout.restore(layout.rows(sol.jvp(v, selection=selection)), out)
     answer = answer_rows(problem, p=False, bounds=True)
     free, _ = answer.masks(problem.rows)
-    return layout.restore(tangent(rows, free, problem.temperature, answer.answered))
+    return layout.restore(tangent(rows, free, problem.temperature, answer.answered), out)

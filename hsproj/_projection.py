@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike
 
 from hsproj import _exact
 from hsproj._errors import refuse
-from hsproj._inputs import Array, NanPolicy, Problem, read_problem, where_false
+from hsproj._inputs import Array, NanPolicy, Problem, demand_out, read_problem, where_false
 from hsproj._threshold import Threshold, hear, is_ordinary, threshold
 
 
-def project(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate") -> Array:
+def project(
+    x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate", out: Array | None = None
+) -> Array:
     """Euclidean projection onto the hypersimplex {p in [0,1]^n : sum p = k}.
 
     Parameters
@@ -32,18 +34,22 @@ def project(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPol
     nan_policy : {"propagate", "raise"}
         What becomes of a row that holds NaN, or whose infinities leave no answer (more than k of ``+inf``, or fewer than
         k scores that are not ``-inf``): NaN throughout, or ValueError naming the first such row.
+    out : ndarray, shape and floating dtype of `x`, optional
+        Where to put the answer. It need not be contiguous, and may be `x` or overlap with it, though that takes memory for
+        another answer.
 
     Returns
     -------
     ndarray, shape and floating dtype of `x`
-        The projection of each row. Other rows of the batch are untouched by a bad one.
+        The projection of each row; `out`, if it is given. Other rows of the batch are untouched by a bad one.
 
     Raises
     ------
     TypeError
-        If `x` or `k` do not hold real numbers, or `axis` is no integer.
+        If `x` or `k` do not hold real numbers, `axis` is no integer, or `out` is no array of the dtype of the answer.
     ValueError
-        If k is outside [0, n] or NaN, shapes do not broadcast, or `x` has no such axis.
+        If k is outside [0, n] or NaN, shapes do not broadcast, `x` has no such axis, or `out` is read-only or has another
+        shape.
 
     See Also
     --------
@@ -69,7 +75,7 @@ def project(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPol
     array([[0.26666667, 0.56666667, 0.16666667],
            [0.5       , 0.5       , 0.5       ]])
     """
-    return soft_binary_argmax(x, k, axis=axis, nan_policy=nan_policy)
+    return soft_binary_argmax(x, k, axis=axis, nan_policy=nan_policy, out=out)
 
 
 def soft_binary_argmax(
@@ -80,12 +86,13 @@ def soft_binary_argmax(
     temperature: ArrayLike = 1.0,
     axis: int = -1,
     nan_policy: NanPolicy = "propagate",
+    out: Array | None = None,
 ) -> Array:
     """Soft-Binary-Argmax@k: the projection of x / temperature onto the hypersimplex.
 
     Parameters
     ----------
-    x, k, axis, nan_policy
+    x, k, axis, nan_policy, out
         See `project`.
     temperature : float or array_like, broadcastable to the shape of `x` without `axis`
         Positive and finite, in the units of `x`. Towards 0 the answer tends to `binary_argmax`, except that scores tied at
@@ -113,7 +120,8 @@ def soft_binary_argmax(
     array([1., 0., 0., 0.])
     """
     problem = read_problem(x, k, temperature, axis, nan_policy)
-    return problem.layout.restore(answer_rows(problem).p)
+    demand_out(out, problem.layout)
+    return problem.layout.restore(answer_rows(problem, out=out).p, out)
 
 
 # What hsproj_verify holds them to beyond its tolerance.
@@ -198,17 +206,17 @@ class Answer(NamedTuple):
         return free, saturated
 
 
-def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False) -> Answer:
-    """Projections, bounds of the sets, or both; refuses rows without an answer if the problem's nan_policy says so."""
+def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: Array | None = None) -> Answer:
+    """Projections, in `out` if it has room for them, bounds of the sets, or both.
+
+    Refuses rows without an answer if the problem's nan_policy says so.
+    """
     rows, k, temperature = problem.rows, problem.k, problem.temperature
-    m, n = rows.shape
-    out, edges, status = (
-        np.empty((m, n if p else 0), rows.dtype),
-        np.empty((m, 2 if bounds else 0)),
-        np.empty(m, np.int8),
-    )
-    _project_quickly(rows, k, temperature, out, edges, status)
-    answer = Answer(out, edges, status == _kernels()[0].DONE)
+    m = len(rows)
+    projections = problem.layout.room(out, rows) if p else np.empty((m, 0), rows.dtype)
+    edges, status = np.empty((m, 2 if bounds else 0)), np.empty(m, np.int8)
+    _project_quickly(rows, k, temperature, projections, edges, status)
+    answer = Answer(projections, edges, status == _kernels()[0].DONE)
     if np.count_nonzero(status):
         left = np.flatnonzero(status)
         few = problem._replace(rows=rows[left], k=k[left], temperature=temperature[left])
