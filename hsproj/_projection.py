@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from hsproj import _exact
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, Problem, demand_out, read_problem, where_false
+from hsproj._threads import for_chunks
 from hsproj._threshold import Threshold, hear, is_ordinary, threshold
 
 
@@ -202,7 +203,7 @@ class Answer(NamedTuple):
         from hsproj._kernels import _sweeps
 
         free, saturated = np.empty(rows.shape, np.bool_), np.empty(rows.shape, np.bool_)
-        _sweeps.mask_rows(rows, self.bounds, free, saturated)
+        for_chunks(_sweeps.mask_rows, rows, self.bounds, free, saturated)
         return free, saturated
 
 
@@ -215,7 +216,7 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: 
     m = len(rows)
     projections = problem.layout.room(out, rows) if p else np.empty((m, 0), rows.dtype)
     edges, status = np.empty((m, 2 if bounds else 0)), np.empty(m, np.int8)
-    _project_quickly(rows, k, temperature, projections, edges, status)
+    for_chunks(_project_quickly, rows, k, temperature, projections, edges, status)
     answer = Answer(projections, edges, status == _kernels()[0].DONE)
     if np.count_nonzero(status):
         left = np.flatnonzero(status)
@@ -242,15 +243,14 @@ def _kernels() -> tuple[Any, Any]:
     return _project, _short
 
 
-def _project_quickly(rows: Array, k: Array, temperature: Array, out: Array, bounds: Array, status: Array) -> None:
+def _project_quickly(rows: Array, *others: Array) -> None:
     """See `_kernels._project.project_rows`. Short rows call their own kernel: compiling the other takes longer."""
     project, short = _kernels()
-    n = rows.shape[1]
-    floats, scores = project.scratch_for(n, rows.dtype)
-    if n <= short.LONGEST:
-        short.project_short(rows, k, temperature, out, bounds, status, floats)
+    floats, scores = project.scratch_for(rows.shape[1], rows.dtype)
+    if rows.shape[1] <= short.LONGEST:
+        short.project_short(rows, *others, floats)
     else:
-        project.project_rows(rows, k, temperature, out, bounds, status, floats, scores)
+        project.project_rows(rows, *others, floats, scores)
 
 
 def check_answered(answered: Array, problem: Problem) -> None:

@@ -1,0 +1,67 @@
+"""Batches on several threads: contiguous chunks of rows, each a call of a kernel, which lets go of the interpreter.
+
+There are as many as Numba may use, which `NUMBA_NUM_THREADS` and `numba.set_num_threads` say.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hsproj._inputs import Array
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+_LEAST = 40_000
+"""Entries for a thread to be worth it: to hand them over takes about 25 us, and to project them twice that or more."""
+_LANES = 8
+"""Kernels take short rows in groups of so many."""
+
+
+def for_chunks(act: Callable[..., object], rows: Array, *others: Array) -> None:
+    """Call `act` with (m, n) rows and other arrays of length m: with chunks of them, on several threads, where that pays."""
+    m, n = rows.shape
+    groups = -(-m // _LANES)
+    threads = min(m * n // _LEAST, groups)
+    if threads > 1:
+        threads = min(threads, _allowed())
+    if threads <= 1:
+        act(rows, *others)
+        return
+    ends = [min(_LANES * (groups * i // threads), m) for i in range(threads + 1)]
+    chunks = [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)]
+    try:
+        begun = [_pool().submit(act, *chunk) for chunk in chunks[1:]]
+    except RuntimeError:  # No threads can be had: the interpreter is shutting down.
+        act(rows, *others)
+        return
+    try:
+        act(*chunks[0])
+    finally:
+        for future in begun:
+            future.exception()  # Nobody may write to the caller's arrays any more when this returns.
+    for future in begun:
+        future.result()
+
+
+def _allowed() -> int:
+    import numba
+
+    try:
+        numba.threading_layer()
+    except ValueError:  # Nobody has set another number, and to ask for it would start Numba's own threads.
+        return int(numba.config.NUMBA_NUM_THREADS)
+    return int(numba.get_num_threads())
+
+
+@cache
+def _pool() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(max(os.cpu_count() or 1, _allowed()), "hsproj")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads stay with the parent
