@@ -151,6 +151,17 @@ def test_any_axis_is_the_last_axis_of_the_moved_array(axis: int) -> None:
     np.testing.assert_array_equal(sol.jacobian(), moved.jacobian())
 
 
+@pytest.mark.parametrize("shape", [(300, 7), (7, 300), (128, 64), (3, 100, 40), (40, 5, 50), (2, 3, 40, 50), (1, 9000)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_along_any_axis_come_back_where_they_were(shape: tuple[int, ...], dtype: type) -> None:
+    # Masked scores get 0 and forced ones 1, so the answer is known.
+    x = np.full(shape, -np.inf, dtype)
+    x[RNG.random(shape) < 0.3] = np.inf
+    for axis in range(len(shape)):
+        p = hsproj.project(x, np.sum(x > 0, axis=axis), axis=axis)
+        np.testing.assert_array_equal(p, x > 0)
+
+
 def test_k_and_temperature_broadcast_over_the_batch() -> None:
     x = RNG.normal(size=(2, 3, 5))
     p = hsproj.soft_binary_argmax(x, [1, 2, 3], temperature=[[0.5], [2.0]])
