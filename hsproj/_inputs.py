@@ -48,7 +48,7 @@ class Layout(NamedTuple):
         last = array.ndim - 1
         if self.axis != last:  # np.moveaxis, in a fifth of its time
             array = array.transpose(*range(self.axis), *range(self.axis + 1, last + 1), self.axis)
-        return _contiguous(array, kind).reshape(self.m, self.n)
+        return _plain(_contiguous(array, kind)).reshape(self.m, self.n)
 
     def restore(self, rows: Array, out: Array | None = None) -> Array:
         """Canonical rows as an array of this shape, in the dtype of answers; `out`, if it is given."""
@@ -87,6 +87,25 @@ def _contiguous(array: Array, kind: np.dtype[Any]) -> Array:
         return _copy(array, target)
     with np.errstate(over="ignore", under="ignore"):  # numbers may leave the range of a narrow dtype
         return _copy(array, target)
+
+
+class _Memory:
+    """Memory of an array, said to be writeable."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array  # keeps the memory
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def _plain(array: Array) -> Array:
+    """`array`, for kernels, none of which writes to the rows it is given.
+
+    Numba compiles a kernel once more for arrays that are read-only, which takes seconds, and for those that are not aligned.
+    """
+    if not array.flags.aligned:
+        return array.copy()
+    return array if array.flags.writeable else np.asarray(_Memory(array))
 
 
 def _copy(source: Array, target: Array) -> Array:

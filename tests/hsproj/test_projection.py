@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hsproj
+from hsproj._kernels import _short
 from hsproj_verify.oracles import exact
 
 RNG = np.random.default_rng(5)
@@ -219,6 +220,16 @@ def test_memory_layout_changes_no_bit_and_the_input_is_untouched(layout: str, dt
     np.testing.assert_array_equal(sol.vjp(x), expected.vjp(plain))
     assert sol.p.dtype == dtype
     assert x.tobytes() == before
+
+
+@pytest.mark.parametrize("layout", ["read-only", "unaligned"])
+def test_kernels_are_not_compiled_once_more_for_arrays_that_differ_in_their_flags(layout: str) -> None:
+    plain = RNG.normal(size=(6, 9))
+    hsproj.vjp(plain, 3.5, plain)
+    compiled = len(_short.project_short.signatures)
+    x = _layouts(plain)[layout]
+    hsproj.vjp(x, 3.5, x)
+    assert len(_short.project_short.signatures) == compiled
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3), (2, 0, 4), (0, 0)])
