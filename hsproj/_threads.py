@@ -16,21 +16,18 @@ if TYPE_CHECKING:
 
 _LEAST = 40_000
 """Entries for a thread to be worth it: to hand them over takes about 25 us, and to project them twice that or more."""
-_LANES = 8
-"""Kernels take short rows in groups of so many."""
 
 
 def for_chunks(act: Callable[..., object], rows: Array, *others: Array) -> None:
     """Call `act` with (m, n) rows and other arrays of length m: with chunks of them, on several threads, where that pays."""
     m, n = rows.shape
-    groups = -(-m // _LANES)
-    threads = min(m * n // _LEAST, groups)
+    threads = min(m * n // _LEAST, m)
     if threads > 1:
         threads = min(threads, _allowed())
     if threads <= 1:
         act(rows, *others)
         return
-    ends = [min(_LANES * (groups * i // threads), m) for i in range(threads + 1)]
+    ends = [m * i // threads for i in range(threads + 1)]
     chunks = [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)]
     try:
         begun = [_pool().submit(act, *chunk) for chunk in chunks[1:]]
