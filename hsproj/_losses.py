@@ -138,6 +138,6 @@ def _loss(
             loss = layout.dtype.type(losses.sum() * weight if layout.m or reduction == "sum" else np.nan)
         if not with_gradient:
             return loss, None
-        free, _ = answer.masks(problem.rows)
+        free, _ = answer.masks(problem.rows, both=False)
         gradient = tangent(difference, free, problem.temperature, answer.answered)
         return loss, layout.restore(gradient * problem.rows.dtype.type(weight))

@@ -105,5 +105,5 @@ def _product(
         sol = solve(x, k, temperature=temperature, axis=axis, nan_policy=nan_policy)
         return layout.restore(layout.rows(sol.jvp(v, selection=selection)), out)
     answer = answer_rows(problem, p=False, bounds=True)
-    free, _ = answer.masks(problem.rows)
+    free, _ = answer.masks(problem.rows, both=False)
     return layout.restore(tangent(rows, free, problem.temperature, answer.answered), out)

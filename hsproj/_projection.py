@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hsproj import _exact
+from hsproj._batch import project_batch
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, Problem, demand_out, read_problem, where_false
 from hsproj._threads import for_chunks
@@ -198,11 +199,12 @@ class Answer(NamedTuple):
     bounds: Array
     answered: Array
 
-    def masks(self, rows: Array) -> tuple[Array, Array]:
-        """(free, saturated), (m, n) each."""
+    def masks(self, rows: Array, *, both: bool = True) -> tuple[Array, Array]:
+        """(free, saturated), (m, n) each; without `both`, the second is empty."""
         from hsproj._kernels import _sweeps
 
-        free, saturated = np.empty(rows.shape, np.bool_), np.empty(rows.shape, np.bool_)
+        m, n = rows.shape
+        free, saturated = np.empty((m, n), np.bool_), np.empty((m, n if both else 0), np.bool_)
         for_chunks(_sweeps.mask_rows, rows, self.bounds, free, saturated)
         return free, saturated
 
@@ -216,14 +218,15 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: 
     m = len(rows)
     projections = problem.layout.room(out, rows) if p else np.empty((m, 0), rows.dtype)
     edges, status = np.empty((m, 2 if bounds else 0)), np.empty(m, np.int8)
-    for_chunks(_project_quickly, rows, k, temperature, projections, edges, status)
-    answer = Answer(projections, edges, status == _kernels()[0].DONE)
+    quick = _quick_kernels()
+    project_batch(rows, k, temperature, projections, edges, status)
+    answer = Answer(projections, edges, status == quick.DONE)
     if np.count_nonzero(status):
         left = np.flatnonzero(status)
         few = problem._replace(rows=rows[left], k=k[left], temperature=temperature[left])
         theta = threshold(few.rows, few.k, few.temperature)
         hear(
-            is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == _kernels()[0].UNPROVED),
+            is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == quick.UNPROVED),
             "quick",
             few.rows,
         )
@@ -237,20 +240,10 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: 
 
 
 @cache
-def _kernels() -> tuple[Any, Any]:
-    from hsproj._kernels import _project, _short
+def _quick_kernels() -> Any:
+    from hsproj._kernels import _project
 
-    return _project, _short
-
-
-def _project_quickly(rows: Array, *others: Array) -> None:
-    """See `_kernels._project.project_rows`. Short rows call their own kernel: compiling the other takes longer."""
-    project, short = _kernels()
-    floats, scores = project.scratch_for(rows.shape[1], rows.dtype)
-    if rows.shape[1] <= short.LONGEST:
-        short.project_short(rows, *others, floats)
-    else:
-        project.project_rows(rows, *others, floats, scores)
+    return _project
 
 
 def check_answered(answered: Array, problem: Problem) -> None:

@@ -4,16 +4,17 @@ There are as many as Numba may use, which `NUMBA_NUM_THREADS` and `numba.set_num
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hsproj._inputs import Array
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+Result = TypeVar("Result")
 _LEAST = 40_000
 """Entries for a thread to be worth it: to hand them over takes about 25 us, and to project them twice that or more."""
 
@@ -21,26 +22,31 @@ _LEAST = 40_000
 def for_chunks(act: Callable[..., object], rows: Array, *others: Array) -> None:
     """Call `act` with (m, n) rows and other arrays of length m: with chunks of them, on several threads, where that pays."""
     m, n = rows.shape
-    threads = min(m * n // _LEAST, m)
-    if threads > 1:
-        threads = min(threads, _allowed())
-    if threads <= 1:
-        act(rows, *others)
-        return
+    threads = useful(m * n, m)
     ends = [m * i // threads for i in range(threads + 1)]
-    chunks = [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)]
+    calls = [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)]
+    side_by_side(act, calls if threads > 1 else [(rows, *others)])
+
+
+def useful(entries: int, parts: int) -> int:
+    """How many threads to use for so many entries, in at most so many parts."""
+    threads = min(entries // _LEAST, parts)
+    return min(threads, _allowed()) if threads > 1 else 1
+
+
+def side_by_side(act: Callable[..., Result], calls: Sequence[Sequence[Any]]) -> list[Result]:
+    """What `act` returns when called with each of these arguments, the first of them on this thread."""
+    first, *others = calls
     try:
-        begun = [_pool().submit(act, *chunk) for chunk in chunks[1:]]
+        begun = [_pool().submit(act, *arguments) for arguments in others]
     except RuntimeError:  # No threads can be had: the interpreter is shutting down.
-        act(rows, *others)
-        return
+        return [act(*arguments) for arguments in calls]
     try:
-        act(*chunks[0])
+        results = [act(*first)]
     finally:
         for future in begun:
             future.exception()  # Nobody may write to the caller's arrays any more when this returns.
-    for future in begun:
-        future.result()
+    return results + [future.result() for future in begun]
 
 
 def _allowed() -> int:

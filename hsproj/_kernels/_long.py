@@ -221,6 +221,19 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
 
 
 @jit()
+def add_settled(settled):
+    """Add up what reductions of the parts of a row have settled, in settled[0]."""
+    whole = settled[0]
+    for i in range(1, settled.shape[0]):
+        part = settled[i]
+        whole[FREE] += part[FREE]
+        whole[SATURATED] += part[SATURATED]
+        whole[SUM], error = two_sum(whole[SUM], part[SUM])
+        whole[REST], more = two_sum(whole[REST], error + part[REST])
+        whole[LAST] += more + part[LAST]
+
+
+@jit()
 def room(n):
     """The most scores of a row that may be set aside."""
     return 256 + n // 64

@@ -24,29 +24,31 @@ from hsproj._kernels._short import LANES, LONGEST, PAIRS, project_short
 DONE, UNPROVED, UNROUNDED = range(3)
 
 
-def scratch_for(n: int, dtype: Any) -> tuple[Any, Any]:
-    """(floats, scores) to work with on rows of n scores of a dtype."""
-    short = (3 * n + 9) * LANES + TERMS + ANSWER if n <= LONGEST else 0
-    long = 2 * STATE + SETTLED + ANSWER + TERMS + room(n) if n > PAIRS else 0
-    return np.empty(max(short, long)), np.empty(SAMPLE if n > LONGEST else 0, dtype)
+def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, status: Any) -> None:
+    """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
+
+    An `out` or `bounds` of size 0 is left alone. What a kernel needs to work with is made here; two kernels, since to
+    compile both takes a first call twice as long.
+    """
+    n = rows.shape[1]
+    if n <= LONGEST:
+        project_short(rows, k, temperature, out, bounds, status, np.empty((3 * n + 9) * LANES + TERMS + ANSWER))
+        if n <= PAIRS or not status.any():
+            return
+    else:
+        status[:] = UNPROVED
+    floats = np.empty(2 * STATE + SETTLED + ANSWER + TERMS + room(n))
+    project_long(rows, k, temperature, out, bounds, status, floats, np.empty(SAMPLE if n > LONGEST else 0, rows.dtype))
 
 
 @jit()
-def project_rows(rows, k, temperature, out, bounds, status, floats, scores):
-    """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
-
-    An `out` or `bounds` of size 0 is left alone. `floats` and `scores` are as `scratch_for` makes them.
-    """
-    m, n = rows.shape
-    if n <= LONGEST:
-        project_short(rows, k, temperature, out, bounds, status, floats)
-        if n <= PAIRS:
-            return
+def project_long(rows, k, temperature, out, bounds, status, floats, scores):
+    """See `project_rows`; passes over rows that are done."""
     states, settled = floats[: 2 * STATE], floats[2 * STATE : 2 * STATE + SETTLED]
     rest = floats[2 * STATE + SETTLED :]
     answer, terms, buffer = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS], rest[ANSWER + TERMS :]
-    for r in range(m):
-        if n <= LONGEST and status[r] == DONE:
+    for r in range(rows.shape[0]):
+        if status[r] == DONE:
             continue
         status[r] = UNPROVED
         found = locate(rows[r], k[r], temperature[r], scores, buffer, states, settled, answer)

@@ -19,7 +19,7 @@ def quick(x: np.ndarray, k: object, tau: object) -> tuple[np.ndarray, np.ndarray
     m = len(rows)
     p, bounds, status = np.empty_like(rows), np.empty((m, 2)), np.empty(m, np.int8)
     k, tau = (np.broadcast_to(value, m).astype(float) for value in (k, tau))
-    _project.project_rows(rows, k, tau, p, bounds, status, *_project.scratch_for(rows.shape[1], rows.dtype))
+    _project.project_rows(rows, k, tau, p, bounds, status)
     return p, bounds, status
 
 

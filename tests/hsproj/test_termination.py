@@ -8,7 +8,7 @@ import pytest
 from families import draw
 
 import hsproj
-from hsproj import _exact, _projection
+from hsproj import _exact
 from hsproj._kernels import _project, _solve
 from hsproj_verify.oracles import exact
 
@@ -108,7 +108,7 @@ def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: py
     def declines(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, *others: np.ndarray) -> None:
         others[2][:] = _project.UNPROVED
 
-    monkeypatch.setattr(_projection, "_project_quickly", declines)
+    monkeypatch.setattr(_project, "project_rows", declines)
     with pytest.warns(RuntimeWarning, match=r"quick stage failed on 1 of 2 rows.*first of them: \[0.5, 0.25, 0.0\]"):
         p = hsproj.project([[0.5, 0.5, 0.0], [0.5, 0.25, 0.0]], 1)  # the first row is at a kink
     assert p[0].tolist() == [0.5, 0.5, 0.0]
