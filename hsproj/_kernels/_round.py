@@ -69,14 +69,14 @@ def _add_one(value, sum_, rest, lost):
 
 
 @jit()
-def _sign_of_sum(terms, count):
-    """A float with the sign of the exact sum of terms[:count], and about as large: in two floats, if these can tell."""
-    sum_, rest, lost = terms[0], 0.0, 0.0
-    for i in range(1, count):
-        sum_, rest, lost = _add_one(terms[i], sum_, rest, lost)
-    if lost == 0.0 or abs(sum_ + rest) > 4.0 * lost:
-        return sum_ + rest
-    return exact_sum(terms, count)[0]
+def _exact_side(a, a_rest, numerator, numerator_rest, low, half, scale, scale_rest, terms):
+    """A float with the sign of the exact (a - numerator) - (low + half) scale, each of two floats but `low` and `half`."""
+    p, p_rest = two_product(-low, scale)
+    s, s_rest = two_product(-low, scale_rest)
+    terms[0], terms[1], terms[2], terms[3] = a, -numerator, p, -half * scale
+    terms[4], terms[5], terms[6], terms[7] = a_rest, -numerator_rest, p_rest, s
+    terms[8], terms[9] = s_rest, -half * scale_rest
+    return exact_sum(terms, 10)[0]
 
 
 @jit()
@@ -99,12 +99,19 @@ def entry(u, tau, answer, out, i, terms):
         if high != np.nextafter(low, out.dtype.type(np.inf)) or not low > TINY:
             return False
         half = 0.5 * (np.float64(high) - np.float64(low))
-        p, p_rest = two_product(-np.float64(low), scale)
-        s, s_rest = two_product(-np.float64(low), scale_rest)
-        terms[0], terms[1], terms[2], terms[3] = a, -numerator, p, -half * scale
-        terms[4], terms[5], terms[6], terms[7] = a_rest, -numerator_rest, p_rest, s
-        terms[8], terms[9] = s_rest, -half * scale_rest
-        side = _sign_of_sum(terms, 10)
+        # What is left of n above `low` is a float: of no more bits than scale, times the last place of low.
+        sum_, rest = two_sum(fma(-np.float64(low), scale, n), -half * scale)
+        sum_, rest, lost = _add_one(carried, sum_, rest, 0.0)
+        sum_, rest, lost = _add_one(a_rest, sum_, rest, lost)
+        sum_, rest, lost = _add_one(-numerator_rest, sum_, rest, lost)
+        if scale_rest != 0.0:
+            p, p_rest = two_product(-np.float64(low), scale_rest)
+            sum_, rest, lost = _add_one(p, sum_, rest, lost)
+            sum_, rest, lost = _add_one(p_rest, sum_, rest, lost)
+            sum_, rest, lost = _add_one(-half * scale_rest, sum_, rest, lost)
+        side = sum_ + rest
+        if lost > 0.0 and abs(side) <= 4.0 * lost:
+            side = _exact_side(a, a_rest, numerator, numerator_rest, np.float64(low), half, scale, scale_rest, terms)
         if answer[ERROR] > 0.0 and abs(side) <= 2.0 * answer[ERROR]:
             return False
         if side < 0.0:

@@ -1,23 +1,77 @@
-"""What `make bench` measures: hsproj with its combined call."""
+"""What `make bench` measures: hsproj with its combined call, and hsproj without what makes it exact.
 
+The second is a copy of the package with the lines of the exact stage replaced, as far as they cost time: the grid of the
+sums, their second float, and the remainder and filter of each quotient. What is left is as exact as other fast code.
+"""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hsproj import soft_binary_argmax, solve, vjp
+import hsproj as package
 from hsproj_verify.target import Target
+
+WITHOUT = {
+    "_long.py": {
+        "    h = (grid + d) - grid\n": "    h = d\n",
+        "add_where(inside, rest, d - h)": "rest",
+    },
+    "_round.py": {
+        "    if is_narrow(x):\n        # p is off": "    return like(x, p), p != p\n    if is_narrow(x):\n        # p is off",
+    },
+    "_short.py": {
+        "        if exactly:\n            rest, error": "        if False:\n            rest, error",
+        "            rest = rest + error\n": "            pass\n",
+        "            doubt = close | (p < tiny)\n": "            doubt = p != p\n",
+        "            high = p + fma(remainder, inverse, error)\n            doubt = low != high\n": (
+            "            high = p\n            doubt = p != p\n"
+        ),
+    },
+}
+"""Lines of the kernels, by file, and what they are without the exact stage."""
+
+
+def _without_exact_stage() -> Any:
+    """The package without its exact stage, imported as hsproj_inexact."""
+    if "hsproj_inexact" not in sys.modules:
+        folder = Path(tempfile.gettempdir()) / "hsproj_inexact"
+        source = Path(package.__file__).parent
+        for file in source.rglob("*.py"):
+            text = file.read_text(encoding="utf-8").replace("hsproj", "hsproj_inexact")
+            for line, other in WITHOUT.get(file.name, {}).items():
+                assert text.count(line) == 1, f"{file.name} has changed: {line!r}"
+                text = text.replace(line, other)
+            copy = folder / "hsproj_inexact" / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists() or copy.read_text(encoding="utf-8") != text:
+                copy.write_text(text, encoding="utf-8")
+        sys.path.insert(0, str(folder))
+        importlib.import_module("hsproj_inexact")
+    return sys.modules["hsproj_inexact"]
 
 
 def project_and_vjp(x: np.ndarray, k: Any, g: np.ndarray, *, temperature: float = 1.0, axis: int = -1) -> Any:
-    sol = solve(x, k, temperature=temperature, axis=axis)
+    sol = package.solve(x, k, temperature=temperature, axis=axis)
     return sol.p, sol.vjp(g)
 
 
 hsproj = Target(
     "hsproj",
-    soft_binary_argmax,
-    vjp,
+    package.soft_binary_argmax,
+    package.vjp,
     note="soft_binary_argmax, vjp; both from one solution by solve and Projection.vjp",
     project_and_vjp=project_and_vjp,
 )
-# A second target belongs here once its kernel is there: "inexact", the same search without the exact stage.
+
+
+def inexact_projection(x: np.ndarray, k: Any, *, temperature: float = 1.0, axis: int = -1) -> Any:
+    return _without_exact_stage().soft_binary_argmax(x, k, temperature=temperature, axis=axis)
+
+
+inexact = Target(
+    "hsproj without its exact stage", inexact_projection, note="the same search, sums and quotients as they come"
+)
