@@ -47,7 +47,7 @@ def _project_shared(x: Array, k: float, tau: float, out: Array, bounds: Array, t
         theta = float(state[_long.THETA])
         if not abs(theta) <= _long.LARGEST:
             return False
-        found = side_by_side(_long.evaluate, [(x[part], theta, tau) for part in parts])
+        found = side_by_side(_long.evaluate, [(x[part], theta, tau, float(state[_long.PRECISELY])) for part in parts])
         action = _long.advance(x, k, tau, state, math.fsum(s for s, _ in found), sum(f for _, f in found))
         while action == _long.REDUCE:
             low, high = float(state[_long.FROM]), float(state[_long.TO])

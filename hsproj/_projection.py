@@ -224,7 +224,9 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: 
     if np.count_nonzero(status):
         left = np.flatnonzero(status)
         few = problem._replace(rows=rows[left], k=k[left], temperature=temperature[left])
-        theta = threshold(few.rows, few.k, few.temperature)
+        guess = np.empty((left.size, 2))
+        quick.project_rows(few.rows, few.k, few.temperature, np.empty((left.size, 0), rows.dtype), guess, status[left])
+        theta = threshold(few.rows, few.k, few.temperature, guess)
         hear(
             is_ordinary(few.rows, few.k, few.temperature, theta) & (status[left] == quick.UNPROVED),
             "quick",

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 from hsproj import _derivatives
 from hsproj._derivatives import Edges
 from hsproj._errors import refuse
-from hsproj._inputs import Array, Layout, NanPolicy, Problem, demand_choice, like_scores, read_problem
+from hsproj._inputs import Array, Layout, NanPolicy, demand_choice, like_scores, read_problem
 from hsproj._projection import answer_rows, threshold_rows
-from hsproj._threshold import Threshold, threshold
+from hsproj._threshold import threshold
 
 Selection = Literal["free", "closure"]
 
@@ -390,7 +390,7 @@ def solve(
     problem = read_problem(x, k, temperature, axis, nan_policy)
     layout = problem.layout
     answer = answer_rows(problem, bounds=True)
-    theta = _complete(problem, answer.bounds)
+    theta = threshold(problem.rows, problem.k, problem.temperature, answer.bounds)
     free, saturated = answer.masks(problem.rows)
     smooth = theta.answered & np.isnan(theta.lower_kink) & np.isnan(theta.upper_kink)
     arrays: dict[str, Any] = {
@@ -407,16 +407,3 @@ def solve(
         array.setflags(write=False)
     edges = _derivatives.find_edges(problem.rows, theta)
     return Projection(**arrays, _layout=layout, _edges=edges, _answered=theta.answered)
-
-
-def _complete(problem: Problem, bounds: Array) -> Threshold:
-    """Everything about the thresholds of rows whose sets are known: from these sets where they say it all."""
-    from hsproj._kernels import _solve
-
-    records = np.empty((len(bounds), _solve.COLUMNS))
-    status = np.empty(len(bounds), np.int8)
-    _solve.prove_rows(problem.rows, problem.k, problem.temperature, bounds, records, status)
-    left = np.flatnonzero(status != _solve.CERTIFIED)
-    if left.size:
-        records[left] = threshold(problem.rows[left], problem.k[left], problem.temperature[left]).records
-    return Threshold(records)

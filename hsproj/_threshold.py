@@ -1,4 +1,4 @@
-"""The seam: threshold(rows, k, temperature) -> one certified `Threshold` for the batch; picks an implementation.
+"""The seam: threshold(rows, k, temperature, guess) -> one certified `Threshold` for the batch; picks an implementation.
 
 Finds theta with sum_i clip((x_i - theta) / tau, 0, 1) = k. docs/theory.md, section "Threshold".
 """
@@ -70,8 +70,26 @@ class Threshold:
         return self._column("UPPER_KINK")
 
 
-def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
-    """Certified thresholds of canonical rows (m, n), with k and temperature (m,), all validated."""
+def threshold(rows: Array, k: Array, temperature: Array, guess: Array | None = None) -> Threshold:
+    """Certified thresholds of canonical rows (m, n), with k and temperature (m,), all validated.
+
+    `guess` (m, 2) bounds their sets, as `Threshold.bounds`, where these are known or likely: to prove them takes one pass.
+    """
+    from hsproj._kernels import _solve
+
+    records = np.empty((rows.shape[0], _solve.COLUMNS))
+    status = np.full(rows.shape[0], _solve.UNDECIDED, np.int8)
+    if guess is not None:
+        _solve.prove_rows(rows, k, temperature, guess, records, status)
+    left = np.flatnonzero(status != _solve.CERTIFIED)
+    if left.size:
+        some = (rows, k, temperature) if left.size == status.size else (rows[left], k[left], temperature[left])
+        records[left] = _search(*some)
+    return Threshold(records)
+
+
+def _search(rows: Array, k: Array, temperature: Array) -> Array:
+    """The records of rows of which nothing is known: by the kernels, at another scale, or in integers."""
     from hsproj._kernels import _solve
 
     records = np.empty((rows.shape[0], _solve.COLUMNS))
@@ -81,7 +99,7 @@ def threshold(rows: Array, k: Array, temperature: Array) -> Threshold:
     for r in np.flatnonzero((status != _solve.CERTIFIED) & (status != _solve.EMPTY)):
         records[r] = _exact.solve_row(rows[r].astype(np.float64), float(k[r]), float(temperature[r]))
     hear(status == _solve.UNSETTLED, "certifying", rows)
-    return Threshold(records)
+    return records
 
 
 def is_ordinary(rows: Array, k: Array, temperature: Array, theta: Threshold) -> Array:

@@ -46,9 +46,9 @@ EVALUATE, REDUCE, SOLVED, CONSTANT, DECLINED, LOOK_ASIDE = range(6)
 # The state of a search: the bracket of theta and the residuals at its ends, where to evaluate next or what interval to
 # reduce to, how many steps were taken, a seed, how far in sample scores the theta of a sample may be off; and how far off in
 # scores an evaluation may be, or how few scores it may leave above it, for a reduction to come next, and how often that
-# missed theta.
-LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW, MISSED = range(13)
-STATE = 13
+# missed theta; and whether float32 has turned out to be too coarse for evaluations.
+LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW, MISSED, PRECISELY = range(14)
+STATE = 14
 
 # What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot, in three
 # floats: in a long row, what is added up in the second would lose more than a few bits of it.
@@ -109,12 +109,12 @@ def _suits_float32(theta, tau):
 
 
 @jit()
-def evaluate(x, theta, tau):
+def evaluate(x, theta, tau, precisely):
     """(sum of clip(x - theta, 0, tau), number of scores with theta <= x <= theta + tau), roughly.
 
     Clips by comparing the bits of floats as integers, which is as right, and leaves the floating-point units to the sums.
     """
-    if is_narrow(x) and _suits_float32(theta, tau):
+    if is_narrow(x) and precisely == 0.0 and _suits_float32(theta, tau):
         return _evaluate(x, like(x, theta), like(x, tau), like(x, 0.0))
     return _evaluate(x, broad(x, theta), broad(x, tau), broad(x, 0.0))
 
@@ -294,7 +294,8 @@ def advance(x, k, tau, state, sum_, free):
         state[HIGH], state[AT_HIGH] = theta, residual
     low, high = state[LOW], state[HIGH]
     near = state[NEAR] * tau
-    eps = 2.0**-21 if is_narrow(x) and _suits_float32(theta, tau) else 2.0**-44
+    coarse = is_narrow(x) and state[PRECISELY] == 0.0 and _suits_float32(theta, tau)
+    eps = 2.0**-21 if coarse else 2.0**-44
     if residual > 0.0 and high == np.inf and sum_ + free * tau <= state[FEW] * tau:
         # Few scores are left above theta: set them all aside.
         state[FROM], state[TO] = theta - eps * (abs(theta) + tau), np.inf
@@ -353,8 +354,8 @@ def _draw_between(buffer, count, tau, low, high, step):
 def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
     """Solve the row from what was settled and what was set aside.
 
-    SOLVED with its answer; DECLINED if that takes more than floats; or EVALUATE if theta is outside [FROM, TO]: state[THETA]
-    is the end next to it, and settled[SUM], settled[FREE] the evaluation there.
+    SOLVED with its answer; DECLINED if that takes more than floats, with the sets to be proved if all depends on a kink; or
+    EVALUATE if theta is outside [FROM, TO]: state[THETA] is the end next to it, and settled holds the evaluation there.
     """
     low, high = state[FROM], state[TO]
     if high == np.inf:
@@ -420,6 +421,7 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
                 highest_zero = max(zero_max, low)
                 gap = (saturated_min - highest_zero) - tau
                 if not gap > 2.0**-48 * (abs(saturated_min) + abs(highest_zero) + tau) and gap < np.inf:
+                    answer[SUPPORT_FROM] = answer[SATURATED_FROM] = saturated_min
                     return DECLINED
                 # Any theta between the scores serves; the middle is far from both.
                 answer[PIVOT] = 0.5 * (highest_zero + min(saturated_min - tau, high))
@@ -454,6 +456,11 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
             if not 0.0 < missing < free:
                 root = np.nan  # these sets can't be right, whatever theta: their entries would be 0 or 1
             elif worst <= scale and low < root < high:
+                # At a kink, as far as can be told: what is on it is 0, or 1.
+                answer[SUPPORT_FROM] = (
+                    np.nextafter(free_min, np.inf) if abs(first) <= scale else min(free_min, support_end)
+                )
+                answer[SATURATED_FROM] = free_max if abs(last) <= scale else min(saturated_min, saturated_end)
                 return DECLINED
         if residual > 0.0:
             below = theta
@@ -500,7 +507,7 @@ def _theta_of_sample(some, share, tau, state):
     _restart(state, enough, 0.0)
     state[THETA] = _start(some, share, tau)
     for _ in range(16):
-        sum_, free = evaluate(some, state[THETA], tau)
+        sum_, free = evaluate(some, state[THETA], tau, 0.0)
         if abs(sum_ - share * tau) <= enough * tau:
             break
         action = advance(some, share, tau, state, sum_, free)
@@ -550,6 +557,23 @@ def look_aside(x, k, tau, sample, state, other):
 
 
 @jit()
+def narrow_down(x, tau, state):
+    """What to do if too many scores are open: evaluate float32 scores in float64, then look at a part of the interval."""
+    low, high = state[FROM], state[TO]
+    state[STEPS] += 1.0
+    if high == np.inf:
+        return EVALUATE
+    middle, width = 0.5 * low + 0.5 * high, high - low
+    if is_narrow(x) and state[PRECISELY] == 0.0:
+        state[PRECISELY], state[THETA] = 1.0, middle
+        return EVALUATE
+    if width <= 2.0**-45 * (abs(low) + tau) or state[STEPS] > MOST_STEPS:
+        return DECLINED  # crowds of scores that floats hardly tell apart
+    state[FROM], state[TO] = middle - width / 32.0, middle + width / 32.0
+    return REDUCE
+
+
+@jit()
 def _start(x, k, tau):
     """Theta if all finite scores were free."""
     width = lanes(x)
@@ -590,7 +614,7 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
     while action == EVALUATE:
         if not abs(state[THETA]) <= LARGEST:
             return DECLINED
-        sum_, free = evaluate(x, state[THETA], tau)
+        sum_, free = evaluate(x, state[THETA], tau, state[PRECISELY])
         action = advance(x, k, tau, state, sum_, free)
         if action == LOOK_ASIDE:
             look_aside(x, k, tau, sample, state, other)
@@ -600,11 +624,8 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
             settled[:] = 0.0
             count = reduce(x, state[FROM], state[TO], tau, pivot, buffer, settled)
             if count < 0:
-                if state[TO] - state[FROM] <= 2.0**-40 * (abs(state[FROM]) + tau):
-                    return DECLINED  # crowds of scores that floats hardly tell apart
-                state[THETA] = 0.5 * state[FROM] + 0.5 * state[TO]
-                action = EVALUATE
-                break
+                action = narrow_down(x, tau, state)
+                continue
             action = conclude(buffer, count, settled, pivot, k, tau, x.size, state, answer)
             if action == EVALUATE:
                 action = advance(x, k, tau, state, settled[SUM], settled[FREE])

@@ -27,8 +27,8 @@ DONE, UNPROVED, UNROUNDED = range(3)
 def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, status: Any) -> None:
     """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
 
-    An `out` or `bounds` of size 0 is left alone. What a kernel needs to work with is made here; two kernels, since to
-    compile both takes a first call twice as long.
+    An `out` or `bounds` of size 0 is left alone. Bounds of rows that are not done are a guess, or NaN. What a kernel needs to
+    work with is made here; two kernels, since to compile both takes a first call twice as long.
     """
     n = rows.shape[1]
     if n <= LONGEST:
@@ -51,12 +51,13 @@ def project_long(rows, k, temperature, out, bounds, status, floats, scores):
         if status[r] == DONE:
             continue
         status[r] = UNPROVED
+        answer[SUPPORT_FROM] = answer[SATURATED_FROM] = np.nan
         found = locate(rows[r], k[r], temperature[r], scores, buffer, states, settled, answer)
+        if bounds.size:
+            bounds[r, 0], bounds[r, 1] = answer[SUPPORT_FROM], answer[SATURATED_FROM]
         if found == DECLINED:
             continue
         status[r] = DONE
-        if bounds.size:
-            bounds[r, 0], bounds[r, 1] = answer[SUPPORT_FROM], answer[SATURATED_FROM]
         if not out.size:
             continue
         if found == CONSTANT:

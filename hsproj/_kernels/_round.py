@@ -99,15 +99,17 @@ def entry(u, tau, answer, out, i, terms):
         if high != np.nextafter(low, out.dtype.type(np.inf)) or not low > TINY:
             return False
         half = 0.5 * (np.float64(high) - np.float64(low))
-        # What is left of n above `low` is a float: of no more bits than scale, times the last place of low.
-        sum_, rest = two_sum(fma(-np.float64(low), scale, n), -half * scale)
-        sum_, rest, lost = _add_one(carried, sum_, rest, 0.0)
+        p, p_rest = two_product(-np.float64(low), scale)
+        sum_, rest = two_sum(n, p)
+        sum_, rest, lost = _add_one(-half * scale, sum_, rest, 0.0)
+        sum_, rest, lost = _add_one(p_rest, sum_, rest, lost)
+        sum_, rest, lost = _add_one(carried, sum_, rest, lost)
         sum_, rest, lost = _add_one(a_rest, sum_, rest, lost)
         sum_, rest, lost = _add_one(-numerator_rest, sum_, rest, lost)
         if scale_rest != 0.0:
-            p, p_rest = two_product(-np.float64(low), scale_rest)
-            sum_, rest, lost = _add_one(p, sum_, rest, lost)
-            sum_, rest, lost = _add_one(p_rest, sum_, rest, lost)
+            s, s_rest = two_product(-np.float64(low), scale_rest)
+            sum_, rest, lost = _add_one(s, sum_, rest, lost)
+            sum_, rest, lost = _add_one(s_rest, sum_, rest, lost)
             sum_, rest, lost = _add_one(-half * scale_rest, sum_, rest, lost)
         side = sum_ + rest
         if lost > 0.0 and abs(side) <= 4.0 * lost:

@@ -14,6 +14,7 @@ from hsproj._kernels._jit import jit
 from hsproj._kernels._long import ceil_like
 from hsproj._kernels._simd import (
     add_where,
+    any_of,
     broad,
     integers_like,
     lanes,
@@ -345,7 +346,7 @@ def _certify(x, k, tau, pivot, record, piece, terms):
 
 @jit()
 def _sweep_sets(x, support_from, saturated_from, pivot, piece, terms):
-    """As `_sweep`, in vectors, for sets that are known; in float64 of two numbers a lane.
+    """As `_sweep`, in vectors, for sets that are known, with sums in two floats a lane; -1 scores free if one is NaN.
 
     `terms` takes a vector of float64.
     """
@@ -354,6 +355,7 @@ def _sweep_sets(x, support_from, saturated_from, pivot, piece, terms):
     c, nothing, infinity = broad(x, pivot), broad(x, 0.0), like(x, np.inf)
     zero, one = integers_like(support, 0), integers_like(support, 1)
     free, full = zero, zero
+    strange = support != support
     sum_, rest, lost = nothing, nothing, nothing
     zero_max, free_min, free_max, saturated_min = -infinity, infinity, -infinity, infinity
     i = 0
@@ -363,6 +365,7 @@ def _sweep_sets(x, support_from, saturated_from, pivot, piece, terms):
         v = select(last(x, width - (i - start)), load(x, start), -infinity)
         above = v >= saturated
         inside = (v >= support) & (v < saturated)
+        strange = strange | ~((v < support) | inside | above)
         free, full = add_where(inside, free, one), add_where(above, full, one)
         zero_max = larger(select(v < support, v, -infinity), zero_max)
         free_min = smaller(select(inside, v, infinity), free_min)
@@ -400,7 +403,8 @@ def _sweep_sets(x, support_from, saturated_from, pivot, piece, terms):
             else:
                 high_min = min(high_min, value)
     piece[0], piece[1] = total_, total_rest
-    return total(free), total(full), low_max, low_min, high_max, high_min, 2.0 * total_lost
+    number = -1.0 if any_of(strange) else total(free)
+    return number, total(full), low_max, low_min, high_max, high_min, 2.0 * total_lost
 
 
 @jit()
@@ -414,6 +418,8 @@ def _prove(x, k, tau, support_from, saturated_from, record, piece, terms):
     free, saturated, zero_max, free_min, free_max, saturated_min, error = _sweep_sets(
         x, support_from, saturated_from, pivot, piece, terms
     )
+    if free < 0.0:
+        return UNDECIDED
     if free == 0.0 and not (zero_max > -np.inf and saturated_min < np.inf):
         return UNDECIDED  # all finite scores at 0, or all at 1: `_solve_row` knows
     if not (zero_max == -np.inf or zero_max >= -LARGEST) or not (saturated_min == np.inf or saturated_min <= LARGEST):

@@ -10,6 +10,7 @@ from families import draw
 import hsproj
 from hsproj import _exact
 from hsproj._kernels import _project, _solve
+from hsproj._threshold import threshold
 from hsproj_verify.oracles import exact
 
 
@@ -97,11 +98,12 @@ def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pyt
         status[:] = [_solve.UNSETTLED, _solve.UNDECIDED]
 
     monkeypatch.setattr(_solve, "solve_rows", faulty)
+    rows, k, tau = np.array([[0.5, 0.25, 0.0], [0.0, 0.5, 0.25]]), np.ones(2), np.ones(2)
     with pytest.warns(
-        RuntimeWarning, match=r"certifying stage failed on 1 of 2 rows.*first of them: \[0.5, 0.5, 0.0\]"
+        RuntimeWarning, match=r"certifying stage failed on 1 of 2 rows.*first of them: \[0.5, 0.25, 0.0\]"
     ):
-        p = hsproj.project([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], 1)  # both at a kink, which the quick stage leaves to it
-    assert p.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
+        theta = threshold(rows, k, tau)
+    assert theta.bounds.tolist() == [[0.0, np.inf], [0.0, np.inf]]  # all are free
 
 
 def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,14 @@ from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 
 import numpy as np
-from families import ADVERSARIAL, FAMILIES, draw, draw_adversarial
+from families import ADVERSARIAL, FAMILIES, LONG, draw, draw_adversarial
 
 import hsproj
 from hsproj_verify.oracles import exact
 
-KINDS = tuple((family, dtype) for family in (*FAMILIES, *ADVERSARIAL) for dtype in ("float64", "float32"))
-WEIGHTS = {"many equal scores": 0.001}  # rows of 10^5 cost as much as a thousand of the others
+KINDS = tuple((family, dtype) for family in (*FAMILIES, *LONG, *ADVERSARIAL) for dtype in ("float64", "float32"))
+# Rows of 10^5 scores cost as much as a thousand of the others, rows of some hundreds as much as twenty.
+WEIGHTS = {"many equal scores": 0.001, "long rows": 0.05}
 CHUNK = 500
 
 

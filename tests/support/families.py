@@ -21,6 +21,7 @@ FAMILIES = (
     "float32",
     "float32 offset",
 )
+LONG = ("long rows",)  # which take long to solve in rationals, too
 
 
 ADVERSARIAL = (
@@ -84,7 +85,7 @@ def draw_adversarial(rng: np.random.Generator, family: str, dtype: str = "float6
 
 
 def draw(rng: np.random.Generator, family: str) -> tuple[np.ndarray, float, float]:
-    n = int(rng.integers(1, 40))
+    n = int(rng.integers(1, 40)) if family != "long rows" else int(np.exp(rng.uniform(np.log(25), np.log(3000))))
     tau = float(rng.choice([1.0, 1.0, 0.5, 2.0, 1.5, 0.1, 1e-3, 100.0, rng.uniform(0.01, 3)]))
     k = float(rng.integers(0, n + 1)) if rng.random() < 0.6 else float(rng.uniform(0, n))
     x = rng.normal(size=n)
@@ -115,6 +116,17 @@ def draw(rng: np.random.Generator, family: str) -> tuple[np.ndarray, float, floa
         x = np.where(rng.random(n) < 0.2, -np.inf, np.where(rng.random(n) < 0.1, np.inf, x))
     elif family == "float32":
         x = (x * rng.choice([1, 100])).astype(np.float32)
+    elif family == "long rows":
+        x = (
+            x,
+            np.rint(4 * x) / 4,
+            rng.choice(x[:20], n),
+            np.sort(x),
+            x + rng.choice([1e6, -1e9]),
+            -np.exp(rng.uniform(-20, 20, n)),
+            np.append(x[1:], 1e9),
+        )[rng.integers(7)]
+        k = min(float(rng.choice([1, n // 100, n // 10 + 0.5, n // 2, k])), float(n))
     elif family == "float32 offset":
         x = (x + rng.choice([1e4, -1e6])).astype(np.float32)
     return x, k, min(max(tau, 5e-324), 1.7e308)
