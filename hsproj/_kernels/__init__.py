@@ -1,5 +1,5 @@
 """Numba implementations of the row loops: C-contiguous float32/float64 rows in, arrays out, no validation.
 
-`_arithmetic` holds the error-free transformations, `_solve` the threshold, `_quick` a short
-cut to it, `_sweeps` the passes that use it.
+`_project` gives a batch its projections, by `_short` or `_long` and `_round`, on the vectors of `_simd` and the error-free
+transformations of `_arithmetic`. `_solve` proves thresholds, and finds those that they decline; `_sweeps` uses them.
 """
