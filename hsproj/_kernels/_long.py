@@ -1,7 +1,7 @@
 """Rows of more than a few dozen scores, one after the other: theta from a sample, an evaluation or two, and one pass more.
 
-That pass, `_reduce`, is told an interval that should hold theta. It counts and adds up what is settled whatever theta in
-there is, exactly, and sets the few scores aside that are not. `_conclude` solves what is left, and proves it.
+That pass, `reduce`, is told an interval that should hold theta. It counts and adds up what is settled whatever theta in
+there is, exactly, and sets the few scores aside that are not. `conclude` solves what is left, and proves it.
 docs/numerics.md, section "Long rows".
 """
 
