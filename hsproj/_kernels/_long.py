@@ -303,7 +303,8 @@ def advance(x, k, tau, state, sum_, free):
     if abs(residual) <= free * tau:
         step = residual / max(free, 1.0)
         rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
-        if low < theta + step < high or abs(step) <= rounding:
+        # A step that rounding swallows is the end of the search only if little is left; else it is a crowd at theta.
+        if low < theta + step < high or (abs(step) <= rounding and abs(residual) <= near):
             state[THETA] = theta + step
             if abs(residual) > near:
                 return EVALUATE

@@ -116,6 +116,14 @@ def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: py
     assert p[0].tolist() == [0.5, 0.5, 0.0]
 
 
+def test_a_crowd_of_scores_far_from_theta_is_not_stepped_on_for_ever() -> None:
+    # At -3e38 a step of tau, by the crowd of scores there, is no step at all; a warning would say that the search gave up.
+    x = np.array([-3e38] * 9 + [0.0] * 12 + [1e-3, -2e-4, 5e-2] + [3e38] * 11, np.float32)
+    for k in (13.0, 18.0, 20.5):
+        p = hsproj.soft_binary_argmax(x, k, temperature=2.0)
+        assert p.tolist() == exact.solve(x.tolist(), k, 2.0).nearest(x.dtype).tolist()
+
+
 def test_a_bad_approximation_is_not_mended_in_silence() -> None:
     x = np.array([3.0, 1.0, 1.0, 0.0])
     record = np.empty(_solve.COLUMNS)
