@@ -117,11 +117,45 @@ def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: py
 
 
 def test_a_crowd_of_scores_far_from_theta_is_not_stepped_on_for_ever() -> None:
-    # At -3e38 a step of tau, by the crowd of scores there, is no step at all; a warning would say that the search gave up.
-    x = np.array([-3e38] * 9 + [0.0] * 12 + [1e-3, -2e-4, 5e-2] + [3e38] * 11, np.float32)
-    for k in (13.0, 18.0, 20.5):
-        p = hsproj.soft_binary_argmax(x, k, temperature=2.0)
-        assert p.tolist() == exact.solve(x.tolist(), k, 2.0).nearest(x.dtype).tolist()
+    # At the lowest score a step of tau, by the seven there, is no step at all. A warning says that the search gave up.
+    big = float(np.finfo(np.float32).max)
+    scores = [
+        0.0,
+        -big,
+        big,
+        big,
+        0.0008183219470083714,
+        big,
+        0.0,
+        big,
+        -big,
+        611035937505280.0,
+        big,
+        -0.005853664595633745,
+        -big,
+        1.5507775328991025e-20,
+        1.5483669560950784e16,
+        0.0,
+        -big,
+        big,
+        0.0,
+        0.0,
+        -big,
+        -big,
+        9.331706075450857e26,
+        big,
+        big,
+        -22889781248.0,
+        0.0,
+        -big,
+        -2.97911570291068e33,
+        -8.943884169375018e-19,
+        0.0,
+        big,
+    ]
+    x, k, tau = np.array(scores, np.float32), 18.0, 2.0
+    p = hsproj.soft_binary_argmax(x, k, temperature=tau)
+    assert p.tolist() == exact.solve(x.tolist(), k, tau).nearest(x.dtype).tolist()
 
 
 def test_a_bad_approximation_is_not_mended_in_silence() -> None:
