@@ -8,7 +8,7 @@ of the sets must lie between the scores next to it. docs/numerics.md, section "S
 import numpy as np
 from numba import literal_unroll
 
-from hsproj._kernels._arithmetic import two_sum
+from hsproj._kernels._arithmetic import two_product, two_sum
 from hsproj._kernels._jit import jit
 from hsproj._kernels._long import (
     ANSWER,
@@ -238,12 +238,6 @@ def _scatter(scores, first, count, out):
 
 
 @jit()
-def _vector_product(a, b):
-    p = a * b
-    return p, fma(a, b, -p)
-
-
-@jit()
 def _solve(scores, n, known, lower, needed, upper, spare, exactly):
     """Take the entries with lower > needed as support, those with upper >= spare as saturated, and prove it, lane by lane.
 
@@ -280,7 +274,7 @@ def _solve(scores, n, known, lower, needed, upper, spare, exactly):
         reach = larger(size(free_min), size(free_max))
         lost = select(free > zero, free * reach, zero) * broad(scores, n * n * 2.0**-106)
     missing = k - saturated
-    taken, taken_rest = _vector_product(-tau, missing)
+    taken, taken_rest = two_product(-tau, missing)
     numerator, error = two_sum(sum_, taken)
     rest, more = two_sum(rest, taken_rest)
     rest, last = two_sum(rest, error)
