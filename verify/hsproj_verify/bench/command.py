@@ -11,9 +11,11 @@ from pathlib import Path
 
 from hsproj_verify.bench.machine import limit_threads
 from hsproj_verify.bench.regimes import DTYPES, FAMILIES, OPERATIONS, SHAPES, TOTALS, regimes, sweep
+from hsproj_verify.commands import Exit
 from hsproj_verify.paths import demand_writable
 from hsproj_verify.target import Target, TargetError, load
 
+SUMMARY = "time implementations beside np.sort and a bare pass"
 DEFAULT = "hsproj:soft_binary_argmax", "hsproj:vjp"
 QUICK: dict[str, Sequence[str]] = {
     "shape": ("4096x10", "10x8192", "1000000"),
@@ -51,8 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figure", metavar="FILE", type=Path, help="draw time against length; .svg, .png or .pdf")
 
 
-def run(options: argparse.Namespace, arguments: Sequence[str]) -> bool:
-    """Measure, write and draw what was asked for; returns whether the run is complete and has measured something."""
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
+    """Measure, write and draw what was asked for; passed if the run is complete and has measured every target."""
     for option, suffixes in (("json", (".json",)), ("table", (".md",)), ("figure", (".svg", ".png", ".pdf"))):
         if getattr(options, option) is not None:
             demand_writable(f"--{option}", getattr(options, option), *suffixes)
@@ -95,7 +97,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> bool:
 
         draw(results, options.figure)
     measured = {figure.who for _, figure in results.figures() if figure.timing is not None}
-    return results.complete and measured >= {*results.targets}
+    return Exit.PASSED if results.complete and measured >= {*results.targets} else Exit.FAILED
 
 
 def _targets(options: argparse.Namespace) -> list[Target]:

@@ -1,0 +1,98 @@
+"""Inputs that several checks draw: long rows, batches, cotangents; and what they ask of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from hsproj_verify.case import Case, CheckFailure, Raised, as_array, failed
+from hsproj_verify.problems import Problem, array_source
+
+
+def long_problem(case: Case) -> Problem:
+    """Beyond the lengths that the families draw: up to some thousand scores, and the lengths where blocks end."""
+    from hypothesis import strategies as st
+
+    n = case.draw(st.one_of(st.integers(13, 100), st.integers(100, 1500), st.sampled_from([64, 128, 1000, 1024, 4096])))
+    rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
+    spread = case.draw(st.sampled_from(["normal", "wide", "tied", "vertex"]))
+    dtype = case.draw(st.sampled_from(["float64", "float32"])) if "float32" in case.target.claims else "float64"
+    if spread == "vertex":
+        saturated = int(rng.integers(0, n + 1))
+        return Problem((5.0,) * saturated + (-1.0,) * (n - saturated), float(saturated), dtype=dtype)
+    wide = rng.normal(0.0, 1.0 if spread == "normal" else 50.0, n).round(4)
+    scores = rng.integers(0, 30, n) / 8 if spread == "tied" else wide
+    share = round(rng.uniform(0, n), 3)
+    k = share if "real-k" in case.target.claims else math.floor(share)
+    return Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one length, each with its own k, and one temperature."""
+
+    case: Case
+    problems: list[Problem]
+    x: np.ndarray
+    k: np.ndarray
+
+    def failure(self, reason: str, came: Any, row: int = 0, of: str = "", then: Sequence[str] = ()) -> CheckFailure:
+        """What to raise; `of` the call's answer (its [row], say) is what came, or what `then` shows."""
+        option = f", temperature={self.problems[0].temperature!r}" if "temperature" in self.case.target.claims else ""
+        lines = [
+            "import numpy as np",
+            self.case.target.origin,
+            f"x = {array_source(self.x)}",
+            f"k = {array_source(self.k)}",
+        ]
+        return failed(reason, [*lines, f"function(x, k{option}){of}", *then], came, self.problems[row].solution.p)
+
+    def project(self, x: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """The target's answer to these arrays, in its own dtype."""
+        try:
+            came = as_array(self.case.call(self.case.target, x, k, self.problems[0].temperature))
+        except Raised as raised:
+            raise self.failure(f"a batch: {raised}", str(raised)) from raised
+        if came.shape != self.x.shape:
+            raise self.failure(f"a batch of shape {self.x.shape} came back as {came.shape}", came)
+        return came
+
+
+def draw_batch(case: Case, dtype: str = "float64") -> Batch:
+    from hypothesis import strategies as st
+
+    from hsproj_verify.strategies import totals
+
+    first = case.problem("ordinary", "tied", "near-kink")
+    if dtype == "float32":
+        first = first.with_scores(first.x.astype(dtype), dtype=dtype)
+    problems = [first]
+    for _ in range(case.draw(st.integers(2, 5))):
+        scores = case.draw(st.lists(st.floats(-3.0, 3.0, width=32), min_size=first.n, max_size=first.n))
+        k = case.draw(totals(first.n, real="real-k" in case.target.claims))
+        problems.append(first.with_scores(scores, k=k))
+    k_rows = np.array([p.total for p in problems])
+    return Batch(case, problems, np.stack([p.x for p in problems]), k_rows)
+
+
+def cotangent(case: Case, n: int, dtype: str) -> np.ndarray:
+    from hypothesis import strategies as st
+
+    entries = st.integers(-8, 8).map(lambda i: i / 4)
+    return np.array(case.draw(st.lists(entries, min_size=n, max_size=n)), dtype=dtype)
+
+
+def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b, strict=True)), start=Fraction(0))
+
+
+def well_inside(problem: Problem) -> bool:
+    """Whether the masks can be told in floats: no kink within a few roundings of the scores."""
+    margin = problem.solution.margin
+    scale = max(map(abs, problem.scores)) + problem.temperature
+    return margin is None or margin > 64 * problem.eps * scale

@@ -1,0 +1,199 @@
+"""Checks of calls: batches, dtypes, memory, warnings, repetition, bad input."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, Witness, as_array, failed, fractions
+from hsproj_verify.checks._draw import draw_batch
+from hsproj_verify.checks._registry import check
+from hsproj_verify.problems import array_source, error_in_eps
+
+
+@check("calling", "batch")
+def rows_are_independent(case: Case) -> None:
+    """Each row of a batch, with its own k, gets the answer it gets alone."""
+    batch = draw_batch(case)
+    alone = [case.project(problem) for problem in batch.problems]
+    came = batch.project(batch.x.copy(), batch.k.copy()).astype(np.float64)
+    for r, problem in enumerate(batch.problems):
+        if not error_in_eps(came[r], fractions(alone[r]), problem.eps) <= 2 * case.tolerance:
+            raise batch.failure(f"row {r} is not what it is alone", came[r], r, f"[{r}]")
+
+
+@check("calling", "batch", "errors")
+def a_bad_row_costs_no_other_row(case: Case) -> None:
+    """A NaN row in a batch is refused, or comes back as NaN and leaves the other rows as they were."""
+    batch = draw_batch(case)
+    alone = [case.project(problem) for problem in batch.problems]
+    batch.x[1, 0] = np.nan
+    temperature = batch.problems[0].temperature
+    try:
+        came = as_array(case.call(case.target, batch.x.copy(), batch.k.copy(), temperature)).astype(np.float64)
+    except Raised:
+        return
+    if came.shape != batch.x.shape or not np.isnan(came[1]).all():
+        raise batch.failure("the row with NaN came back with numbers in it", came)
+    for r, problem in enumerate(batch.problems):
+        if r != 1 and not error_in_eps(came[r], fractions(alone[r]), problem.eps) <= 2 * case.tolerance:
+            raise batch.failure(f"row {r} suffered from the NaN in row 1", came[r], r, f"[{r}]")
+
+
+@check("calling", "batch")
+def a_batch_is_untouched(case: Case) -> None:
+    """The caller's arrays of scores and totals hold the same bits afterwards."""
+    batch = draw_batch(case)
+    x, k = batch.x.copy(), batch.k.copy()
+    batch.project(x, k)
+    if x.tobytes() != batch.x.tobytes():
+        raise batch.failure("the scores of a batch were changed", x, then=["x"])
+    if k.tobytes() != batch.k.tobytes():
+        raise batch.failure("the totals of a batch were changed", k, then=["k"])
+
+
+@check("calling", "batch", "float32")
+def dtype_of_a_batch_is_kept(case: Case) -> None:
+    """float32 rows give float32 rows, also where the totals are float64 or integers."""
+    batch = draw_batch(case, "float32")
+    came = batch.project(batch.x.copy(), batch.k.copy())
+    if came.dtype != batch.x.dtype:
+        raise batch.failure(f"a batch of float32 came back as {came.dtype}", str(came.dtype), of=".dtype")
+
+
+@check("calling")
+def input_is_untouched(case: Case) -> None:
+    """The caller's array holds the same bits afterwards."""
+    problem = case.problem("ordinary", "tied", "float32")
+    x = problem.x
+    case.project(problem, x)
+    if x.tobytes() != problem.x.tobytes():
+        raise case.failure(problem, f"the input was changed to {array_source(x)}", x, last=["x"])
+
+
+@check("calling")
+def dtype_is_kept(case: Case) -> None:
+    """float64 in, float64 out; float32 in, float32 out, where that is claimed."""
+    problem = case.problem("ordinary", "float32")
+    came = case.answer(problem, problem.x)
+    case.numbers(came, problem, problem.n)
+    dtype = as_array(came).dtype
+    if dtype != problem.x.dtype:
+        raise case.failure(problem, f"{problem.dtype} came back as {dtype}", as_array(came))
+
+
+@check("calling", "real-k")
+def a_whole_total_may_come_as_a_float(case: Case) -> None:
+    """K = 2.0 is k = 2."""
+    problem = case.problem(*MODERATE)
+    k = float(math.floor(problem.k))
+    whole = problem.with_scores(problem.scores, k=k)
+    expected = case.project(whole)
+    *lines, call = case.lines(whole, others=[whole])
+    lines.append(call.replace(f"(x, {whole.total!r}", f"(x, {k!r}"))
+    try:
+        came = as_array(case.call(case.target, whole.x, k, whole.temperature))
+    except Raised as raised:
+        raise failed(f"k = {k!r} raised {raised}", lines, str(raised), whole.solution.p) from raised
+    same = came.shape == expected.shape and error_in_eps(came, fractions(expected), whole.eps) <= case.tolerance
+    if not same:
+        raise failed(f"k = {k!r} is not k = {whole.total}", lines, came, whole.solution.p)
+
+
+@check("calling")
+def ordinary_calls_give_no_warning(case: Case) -> None:
+    """A right call gives no RuntimeWarning: no division by zero at a vertex, no NaN that is masked afterwards."""
+    problem = case.problem("tied", "saturated-and-tied", "near-kink", "extreme-k", "huge-offset")
+    with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
+        warnings.simplefilter("error", RuntimeWarning)
+        case.project(problem)
+
+
+@check("calling", "layouts")
+def memory_layout_does_not_matter(case: Case) -> None:
+    """Strided, reversed, read-only and big-endian arrays give what a plain array gives."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("ordinary", "tied")
+    x, plain = problem.x, case.project(problem)
+    views = {
+        "strided": (np.repeat(x, 2)[::2], "x = np.repeat(x, 2)[::2]"),
+        "reversed": (x[::-1].copy()[::-1], "x = x[::-1].copy()[::-1]"),
+        "read-only": (x.copy(), "x.setflags(write=False)"),
+        "big-endian": (x.astype(">f8"), "x = x.astype('>f8')"),
+    }
+    views["read-only"][0].setflags(write=False)
+    kind = case.draw(st.sampled_from(sorted(views)))
+    view, then = views[kind]
+    case.close(case.project(problem, view, then=then), problem, f"as a {kind} array", plain, then=then)
+
+
+@check("calling")
+def the_same_call_gives_the_same_bits(case: Case) -> None:
+    """Repeating a call, at once and with another one in between, changes nothing."""
+    problem, other = case.problem(*MODERATE), case.problem("ordinary")
+    first, second = case.project(problem), case.project(problem)
+    case.project(other)
+    third = case.project(problem)
+    for again in (second, third):
+        if not np.array_equal(first, again, equal_nan=True):
+            raise case.failure(problem, f"the first call gave {array_source(first)}", again, others=[problem, other])
+
+
+@check("calling")
+def earlier_answers_stay_as_they_were(case: Case) -> None:
+    """An answer belongs to the caller: a later call does not write into it, nor is it the caller's own input."""
+    problem = case.problem(*MODERATE)
+    other = problem.with_scores(problem.x[::-1])
+    x = problem.x
+    came = case.answer(problem, x)
+    before = case.numbers(came, problem, problem.n)
+    case.project(other)
+    after = case.numbers(came, problem, problem.n)
+    if not np.array_equal(before, after, equal_nan=True):
+        *lines, call = case.lines(problem)
+        lines += [f"p = {call}", case.call_source(other, array_source(other.x)), "p"]
+        raise failed("a later call changed an earlier answer", lines, after, fractions(before))
+    if np.shares_memory(as_array(came), x):
+        raise case.failure(problem, "the answer is a view of the input: changing one changes the other", before)
+
+
+@check("calling", "errors")
+def bad_input_is_refused(case: Case) -> None:
+    """Bad k (outside [0, n], NaN), NaN scores, complex scores, strings, temperatures <= 0: an exception, or NaN."""
+    from hypothesis import strategies as st
+
+    problem = case.problem("ordinary", temperature=False)
+    n, x = problem.n, problem.x
+    bad: dict[str, tuple[Any, Any, float]] = {
+        "k = -1": (x, -1, 1.0),
+        "k = n + 1": (x, n + 1, 1.0),
+        "k = nan": (x, math.nan, 1.0),
+        "a NaN score": (np.append(x, np.nan), 1, 1.0),
+        "complex scores": (x + 1j, 1, 1.0),
+        "strings": (x.astype(str), 1, 1.0),
+    }
+    if "infinities" in case.target.claims:
+        bad["more unmasked scores asked for than there are"] = (np.array([-np.inf, 0.0]), 2, 1.0)
+        bad["more forced scores than k"] = (np.array([np.inf, np.inf, 0.0]), 1, 1.0)
+    if "temperature" in case.target.claims:
+        bad |= {"temperature = 0": (x, 1, 0.0), "temperature = -1": (x, 1, -1.0), "temperature = nan": (x, 1, math.nan)}
+    what = case.draw(st.sampled_from(sorted(bad)))
+    scores, k, temperature = bad[what]
+    try:
+        came = case.call(case.target, scores, k, temperature)
+        if np.isnan(as_array(came)).all():
+            return
+        shown = array_source(as_array(came))
+    except Raised as raised:
+        if "of dtype complex" not in str(raised) or np.isnan(came).all():
+            return
+        shown = repr(came)
+    option = f", temperature={temperature!r}" if "temperature" in case.target.claims else ""
+    call = f"function(x, {k!r}{option})".replace("nan", "np.nan")
+    code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
+    witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
+    raise CheckFailure(f"{what} was accepted", witness)

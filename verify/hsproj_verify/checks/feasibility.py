@@ -1,0 +1,48 @@
+"""Checks of feasibility and optimality: a point of the hypersimplex, and the nearest one."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from hsproj_verify.case import Case, fractions
+from hsproj_verify.checks._registry import check
+
+
+@check("feasibility")
+def entries_lie_in_the_unit_interval(case: Case) -> None:
+    """0 <= p <= 1 in every entry, with no tolerance: whoever takes sqrt(p) or log(1 - p) next has none either."""
+    problem = case.problem()
+    p = case.project(problem)
+    if not np.all((p >= 0) & (p <= 1)):
+        raise case.failure(problem, "an entry is outside [0, 1]", p)
+
+
+@check("feasibility")
+def total_is_k(case: Case) -> None:
+    """The entries sum to k, up to their own rounding."""
+    problem = case.problem()
+    p = case.project(problem)
+    allowed = Fraction(case.tolerance * problem.eps) * (problem.n + Fraction(problem.k))
+    if not np.isfinite(p).all() or abs(sum(fractions(p)) - Fraction(problem.k)) > allowed:
+        raise case.failure(problem, f"the total is {math.fsum(p)!r}, not {problem.total!r}", p)
+
+
+@check("optimality")
+def one_threshold_explains_every_entry(case: Case) -> None:
+    """P is optimal: a single theta has p_i = clip((x_i - theta) / tau, 0, 1) for all i (the KKT conditions)."""
+    problem = case.problem()
+    p = case.project(problem)
+    tau = Fraction(problem.temperature)
+    slack = 2 * Fraction(case.tolerance * problem.eps) * tau
+    at_least, at_most = [], []
+    for x, entry in zip(map(Fraction, problem.scores), p, strict=True):
+        theta = x - tau * Fraction(float(entry)) if np.isfinite(entry) else x
+        if entry > 0:
+            at_most.append(theta + slack)
+        if entry < 1:
+            at_least.append(theta - slack)
+    if not np.isfinite(p).all() or (at_least and at_most and max(at_least) > min(at_most)):
+        raise case.failure(problem, "no threshold explains all entries", p)

@@ -1,0 +1,88 @@
+"""`hsproj-verify check`: its options, and what becomes of them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from hsproj_verify.commands import Exit
+from hsproj_verify.paths import demand_writable
+from hsproj_verify.runner import DEFAULT_EXAMPLES, check
+from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
+
+SUMMARY = "judge one implementation"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("target", metavar="TARGET", help="package.module:function or path/to/file.py:function")
+    parser.add_argument("--vjp", metavar="TARGET", help="its vector-Jacobian product, called as vjp(x, k, g)")
+    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report for machines there")
+    parser.add_argument("--seed", type=int, default=0, help="draws the same examples again (default %(default)s)")
+    parser.add_argument("--examples", type=int, default=DEFAULT_EXAMPLES, help="examples a check (default %(default)s)")
+    parser.add_argument("--tolerance", type=float, default=8.0, help="in units of eps (1 + p), default 8")
+    parser.add_argument("--only", metavar="CHECK", action="append", help="run this check (repeat for more)")
+    parser.add_argument(
+        "--with",
+        dest="claiming",
+        metavar="CLAIM",
+        action="append",
+        default=[],
+        choices=sorted(UNUSUAL),
+        help=f"also judge {', '.join(sorted(UNUSUAL))}",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="CLAIM",
+        action="append",
+        default=[],
+        choices=sorted(CLAIMS),
+        help=f"don't judge {', '.join(CLAIMS)}",
+    )
+    parser.add_argument("--expected-failures", metavar="FILE.toml", type=Path, help='lines of: check = "reason"')
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
+    """Judge, write and show what was asked for."""
+    if options.report is not None:
+        demand_writable("--report", options.report, ".json")
+    target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
+    report = check(
+        target,
+        seed=options.seed,
+        examples=options.examples,
+        tolerance=options.tolerance,
+        only=options.only,
+        expected_failures=_expected(options.expected_failures),
+        progress=sys.stderr.isatty(),
+        keep_on_interrupt=True,
+    )
+    # First the report for machines: whatever happens to standard output, it is there.
+    if options.report is not None:
+        report.write(options.report)
+    try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        report.print()
+        sys.stdout.flush()
+    except OSError as error:  # a closed pipe, a full disk: the verdict stands
+        print(f"hsproj-verify: can't print the report: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+    return Exit.PASSED if report.verdict == "pass" else Exit.FAILED
+
+
+def _expected(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TargetError(f"--expected-failures {path}: {error}") from error
+    if not all(isinstance(reason, str) and reason for reason in table.values()):
+        raise TargetError(f'--expected-failures {path}: every line must read check = "reason"')
+    return table
