@@ -28,6 +28,9 @@ CLAIMS = {
     "layouts": "takes strided, reversed, read-only and big-endian arrays",
     "errors": "refuses bad input, with an exception or with NaN",
     "vjp": "has a vector-Jacobian product",
+    "jvp": "has a Jacobian-vector product",
+    "loss": "has the HyperSimplex loss of a row",
+    "loss-gradient": "has that loss together with its gradient",
     "rounded": "gives the float nearest to the exact answer, ties to even",
 }
 """What a target may or may not claim to do. It is judged in full on what it claims; the rest is skipped, with the reason."""
@@ -35,6 +38,17 @@ CLAIMS = {
 UNUSUAL = frozenset({"rounded"})
 """Claims that a target makes only if it says so: in `Target.claims`, by `--with`, or its function by an attribute
 `hsproj_verify_claims`, a collection of them."""
+
+COMPANIONS = {
+    "vjp": "its vector-Jacobian product, called as vjp(x, k, g)",
+    "jvp": "its Jacobian-vector product, called as jvp(x, k, v)",
+    "loss": "1/2 ||p - targets||^2 of one row, called as loss(scores, targets, k)",
+    "loss_and_grad": "(that loss, its gradient in the scores), called as loss_and_grad(scores, targets, k)",
+}
+"""What a target may bring beside its projection: fields of `Target`, options of the command line, names in witnesses."""
+
+# Which companions make a claim possible: any of them.
+_NEEDED = {"vjp": ("vjp",), "jvp": ("jvp",), "loss": ("loss", "loss_and_grad"), "loss-gradient": ("loss_and_grad",)}
 
 
 class TargetError(ValueError):
@@ -55,13 +69,19 @@ class Target:
         (x, k, g) -> the gradient of sum(g * p) with respect to x.
     claims : collection of str
         From `CLAIMS`; by default all that are not `UNUSUAL`, and those that `project` says it makes. "temperature" is dropped
-        if `project` has no such parameter, "vjp" without a vjp.
+        if `project` has no such parameter, "vjp" without a vjp, and so on.
     origin : str
-        Python that brings `project` into scope as `function` and `vjp`, if there is one, as `vjp`: for witnesses.
+        Python that brings `project` into scope as `function`, and the other functions by their names here: for witnesses.
     note : str
         What readers of a report should know: version, what it was not made for.
     project_and_vjp : callable, optional
         (x, k, g) -> (p, gradient) in one call, where that is quicker than the two: for `hsproj_verify.bench`, and not judged.
+    jvp : callable, optional
+        (x, k, v) -> the derivative of p along v.
+    loss : callable, optional
+        (scores, targets, k) -> 1/2 ||p - targets||^2 of one row, a float.
+    loss_and_grad : callable, optional
+        (scores, targets, k) -> that loss and its gradient with respect to the scores, k being a constant.
 
     Examples
     --------
@@ -79,13 +99,15 @@ class Target:
     origin: str = ""
     note: str = ""
     project_and_vjp: Callable[..., Any] | None = None
+    jvp: Callable[..., Any] | None = None
+    loss: Callable[..., Any] | None = None
+    loss_and_grad: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         said = getattr(self.project, "hsproj_verify_claims", ())
         claims = set({*CLAIMS} - UNUSUAL | {*said} if self.claims is None else self.claims)
         _demand_known(claims)
-        if self.vjp is None:
-            claims.discard("vjp")
+        claims -= {claim for claim, any_of in _NEEDED.items() if all(getattr(self, name) is None for name in any_of)}
         if not takes(self.project, "temperature"):
             claims.discard("temperature")
         object.__setattr__(self, "claims", frozenset(claims))
@@ -102,14 +124,27 @@ class Target:
 
     def with_vjp(self, vjp: str | Callable[..., Any]) -> Target:
         """The same target with a vjp: by name, as `load` takes it, or the thing itself."""
-        claims = frozenset({*self.claims, "vjp"})
-        if not isinstance(vjp, str):
-            return replace(self, vjp=_callable("vjp", vjp), claims=claims)
-        found, setup, expression = _find(vjp)
-        if isinstance(found, Target):
-            found, expression = found.vjp, f"{expression}.vjp"
-        origin = _lines(self.origin, _assign("vjp", setup, expression))
-        return replace(self, vjp=_callable(vjp, found), claims=claims, origin=origin)
+        return self.bringing(vjp=vjp)
+
+    def bringing(self, **companions: str | Callable[..., Any] | None) -> Target:
+        """The same target with more of `COMPANIONS`, which it then claims to have; None stands for none."""
+        given = {name: companion for name, companion in companions.items() if companion is not None}
+        unknown = sorted(set(given) - set(COMPANIONS))
+        if unknown:
+            raise TargetError(f"a target brings no {unknown}; known: {sorted(COMPANIONS)}")
+        functions: dict[str, Any] = {}
+        origin = self.origin
+        for name, companion in given.items():
+            if not isinstance(companion, str):
+                functions[name] = _callable(name, companion)
+                continue
+            found, setup, expression = _find(companion)
+            if isinstance(found, Target):
+                found, expression = getattr(found, name), f"{expression}.{name}"
+            functions[name] = _callable(companion, found)
+            origin = _lines(origin, _assign(name, setup, expression))
+        claimed = {claim for claim, any_of in _NEEDED.items() if given.keys() & {*any_of}}
+        return replace(self, **functions, origin=origin, claims=frozenset({*self.claims} | claimed))
 
     def with_project_and_vjp(self, name: str) -> Target:
         """The same target with a combined call, by name."""
@@ -121,13 +156,36 @@ class Target:
 
     def pull_back(self, x: np.ndarray, k: Any, g: np.ndarray, temperature: float = 1.0) -> Any:
         """The target's vjp, as it came."""
-        assert self.vjp is not None
-        return self.vjp(x, k, g, temperature=temperature) if self.pulls_back_temperatures else self.vjp(x, k, g)
+        return self._companion("vjp", x, k, g, temperature=temperature)
+
+    def push_forward(self, x: np.ndarray, k: Any, v: np.ndarray, temperature: float = 1.0) -> Any:
+        """The target's jvp, as it came."""
+        return self._companion("jvp", x, k, v, temperature=temperature)
+
+    def lose(self, scores: np.ndarray, targets: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
+        """The target's loss, as it came."""
+        if self.loss is None:
+            return self.lose_with_gradient(scores, targets, k, temperature)[0]
+        return self._companion("loss", scores, targets, k, temperature=temperature)
+
+    def lose_with_gradient(self, scores: np.ndarray, targets: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
+        """The target's loss and gradient, as they came."""
+        return self._companion("loss_and_grad", scores, targets, k, temperature=temperature)
+
+    def _companion(self, name: str, *arguments: Any, temperature: float) -> Any:
+        function = getattr(self, name)
+        assert function is not None
+        return function(*arguments, temperature=temperature) if self.takes_temperature(name) else function(*arguments)
+
+    def takes_temperature(self, name: str) -> bool:
+        """Whether this one of its functions takes temperature=, and the target claims so."""
+        function = getattr(self, name)
+        return "temperature" in self.claims and function is not None and takes(function, "temperature")
 
     @property
     def pulls_back_temperatures(self) -> bool:
         """Whether the vjp takes temperature=, too."""
-        return "temperature" in self.claims and self.vjp is not None and takes(self.vjp, "temperature")
+        return self.takes_temperature("vjp")
 
 
 def _demand_known(claims: Collection[str]) -> None:
@@ -164,8 +222,9 @@ def load(spec: str, vjp: str | None = None) -> Target:
     found, setup, expression = _find(spec)
     if isinstance(found, Target):
         origin = found.origin or _assign("function", setup, f"{expression}.project")
-        if not found.origin and found.vjp is not None:
-            origin = _lines(origin, _assign("vjp", setup, f"{expression}.vjp"))
+        if not found.origin:
+            brought = [name for name in COMPANIONS if getattr(found, name) is not None]
+            origin = _lines(origin, *(_assign(name, setup, f"{expression}.{name}") for name in brought))
         target = replace(found, name=spec, origin=origin)
     else:
         target = Target(spec, _callable(spec, found), origin=_assign("function", setup, expression))

@@ -13,7 +13,7 @@ from pathlib import Path
 from hsproj_verify.commands import Exit
 from hsproj_verify.paths import demand_writable
 from hsproj_verify.runner import DEFAULT_EXAMPLES, check
-from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
+from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError, load
 
 SUMMARY = "judge one implementation"
 
@@ -21,7 +21,8 @@ SUMMARY = "judge one implementation"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("target", metavar="TARGET", help="package.module:function or path/to/file.py:function")
-    parser.add_argument("--vjp", metavar="TARGET", help="its vector-Jacobian product, called as vjp(x, k, g)")
+    for name, meaning in COMPANIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="TARGET", help=meaning)
     parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report for machines there")
     parser.add_argument("--seed", type=int, default=0, help="draws the same examples again (default %(default)s)")
     parser.add_argument("--examples", type=int, default=DEFAULT_EXAMPLES, help="examples a check (default %(default)s)")
@@ -51,7 +52,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     """Judge, write and show what was asked for."""
     if options.report is not None:
         demand_writable("--report", options.report, ".json")
-    target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
+    companions = {name: getattr(options, name) for name in COMPANIONS}
+    target = load(options.target).bringing(**companions).claiming(*options.claiming).without(*options.without)
     report = check(
         target,
         seed=options.seed,
