@@ -1,7 +1,26 @@
-"""hsproj_verify: judges implementations of the projection onto the hypersimplex against exact rational answers."""
+"""hsproj_verify: judges implementations of the projection onto the hypersimplex against exact rational answers.
 
-from hsproj_verify.report import Report
-from hsproj_verify.runner import check
-from hsproj_verify.target import Target
+Names are loaded on first use, so that pytest can import the plugin in here for next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hsproj_verify.report import Report
+    from hsproj_verify.runner import check
+    from hsproj_verify.target import Target
+
+_HOMES = {"Report": "report", "Target": "target", "check": "runner"}
 
 __all__ = ["Report", "Target", "check"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

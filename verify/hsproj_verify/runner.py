@@ -14,7 +14,8 @@ from hsproj_verify.checks import CHECKS, Check
 from hsproj_verify.report import Outcome, Report, Result
 from hsproj_verify.target import CLAIMS, Target, TargetError, load
 
-DEFAULT_EXAMPLES = 200
+BUDGETS = {"quick": 40, "standard": 200, "deep": 2000}
+"""Examples a check, by name of the budget."""
 
 
 def check(
@@ -22,7 +23,8 @@ def check(
     *,
     vjp: str | Callable[..., object] | None = None,
     seed: int = 0,
-    examples: int = DEFAULT_EXAMPLES,
+    budget: str = "standard",
+    examples: int | None = None,
     tolerance: float = 8.0,
     only: Iterable[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
@@ -39,8 +41,10 @@ def check(
         Its vector-Jacobian product, (x, k, g) -> gradient.
     seed : int
         The same seed draws the same examples.
-    examples : int
-        Examples a check, before shrinking.
+    budget : str
+        "quick", "standard" or "deep": one of `BUDGETS`.
+    examples : int, optional
+        Examples a check, before shrinking, whatever the budget says.
     tolerance : float
         In units of eps (1 + p), p the exact answer.
     only : iterable of str, optional
@@ -76,6 +80,9 @@ def check(
     unknown = sorted({*names, *expected} - set(CHECKS))
     if unknown:
         raise TargetError(f"unknown checks {unknown}; known: {', '.join(CHECKS)}")
+    if budget not in BUDGETS:
+        raise TargetError(f"budget must be one of {', '.join(BUDGETS)}; got {budget!r}")
+    examples = BUDGETS[budget] if examples is None else examples
     if examples < 1 or not 0 < tolerance < math.inf:
         raise TargetError(
             f"examples must be at least 1 and tolerance positive and finite; got {examples} and {tolerance}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hsproj_verify.commands import Exit
 from hsproj_verify.paths import demand_writable
-from hsproj_verify.runner import DEFAULT_EXAMPLES, check
+from hsproj_verify.runner import BUDGETS, check
 from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError, load
 
 SUMMARY = "judge one implementation"
@@ -25,7 +25,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="TARGET", help=meaning)
     parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report for machines there")
     parser.add_argument("--seed", type=int, default=0, help="draws the same examples again (default %(default)s)")
-    parser.add_argument("--examples", type=int, default=DEFAULT_EXAMPLES, help="examples a check (default %(default)s)")
+    sizes = ", ".join(f"{name} {examples}" for name, examples in BUDGETS.items())
+    parser.add_argument("--budget", choices=BUDGETS, default="standard", help=f"examples a check: {sizes}")
+    parser.add_argument("--examples", type=int, metavar="N", help="examples a check, whatever the budget")
     parser.add_argument("--tolerance", type=float, default=8.0, help="in units of eps (1 + p), default 8")
     parser.add_argument("--only", metavar="CHECK", action="append", help="run this check (repeat for more)")
     parser.add_argument(
@@ -57,6 +59,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     report = check(
         target,
         seed=options.seed,
+        budget=options.budget,
         examples=options.examples,
         tolerance=options.tolerance,
         only=options.only,
