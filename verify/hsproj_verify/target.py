@@ -26,6 +26,8 @@ CLAIMS = {
     "offsets": "takes scores and temperatures of any magnitude",
     "infinities": "takes -inf (masked) and +inf (forced) scores",
     "layouts": "takes strided, reversed, read-only and big-endian arrays",
+    "long": "takes rows of thousands of scores",
+    "exact": "keeps bounds, ties and zero derivatives to the last bit, where others keep a tolerance",
     "errors": "refuses bad input, with an exception or with NaN",
     "vjp": "has a vector-Jacobian product",
     "jvp": "has a Jacobian-vector product",

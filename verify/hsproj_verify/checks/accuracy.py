@@ -80,7 +80,7 @@ def every_entry_is_the_nearest_float(case: Case) -> None:
         raise case.failure(problem, reason, p)
 
 
-@check("accuracy", weight=0.2)
+@check("accuracy", "long", weight=0.2)
 def accurate_on_long_rows(case: Case) -> None:
     """Within tolerance on rows of up to some thousand scores, where careless sums begin to show.
 

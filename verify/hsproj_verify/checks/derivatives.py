@@ -46,7 +46,7 @@ def vjp_vanishes_at_tied_saturated_scores(case: Case) -> None:
     g = cotangent(case, problem.n, problem.dtype)
     came = case.pull_back(problem, g)
     free = set(problem.solution.free)
-    if any(came[i] != 0.0 for i in range(problem.n) if i not in free):
+    if "exact" in case.target.claims and any(came[i] != 0.0 for i in range(problem.n) if i not in free):
         truth = problem.solution.vjp(g.tolist())
         raise case.failure(problem, "a saturated or zero entry has a gradient", came, truth, cotangent=g)
     _vjp_matches(case, problem)
@@ -91,7 +91,7 @@ def vjp_agrees_with_finite_differences(case: Case) -> None:
         raise case.failure(problem, reason, case.pull_back(problem, g), truth, cotangent=g, last=compare)
 
 
-@check("derivatives", "vjp", weight=0.2)
+@check("derivatives", "vjp", "long", weight=0.2)
 def vjp_is_right_on_long_rows(case: Case) -> None:
     """vjp(g) = (1/tau) f (g - mean_F g) on rows of up to some thousand scores, where plain sums of g lose a digit or two."""
     from hypothesis import strategies as st

@@ -11,7 +11,7 @@ from hsproj_verify.case import Case, fractions
 from hsproj_verify.checks._registry import check
 
 
-@check("feasibility")
+@check("feasibility", "exact")
 def entries_lie_in_the_unit_interval(case: Case) -> None:
     """0 <= p <= 1 in every entry, with no tolerance: whoever takes sqrt(p) or log(1 - p) next has none either."""
     problem = case.problem()

@@ -21,7 +21,7 @@ def order_is_preserved(case: Case) -> None:
         raise case.failure(problem, "p is not ordered as the scores are", p)
 
 
-@check("structure")
+@check("structure", "exact")
 def equal_scores_get_equal_p(case: Case) -> None:
     """Equal scores get the same p, to the last bit, wherever they stand."""
     problem = case.problem("tied", "saturated-and-tied", min_size=2)
