@@ -91,7 +91,7 @@ class Target:
     >>> from hsproj_verify.target import Target
     >>> uniform = Target("uniform", lambda x, k: np.full(x.shape, k / x.shape[-1]))
     >>> sorted(set(uniform.claims))[:3]
-    ['batch', 'errors', 'float32']
+    ['batch', 'errors', 'exact']
     """
 
     name: str
