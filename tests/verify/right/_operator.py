@@ -1,0 +1,95 @@
+"""From a way to find the threshold of one row to everything that is judged: batches, refusals, derivatives, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hsproj_verify import Target
+
+Array = np.ndarray
+
+
+class Row(NamedTuple):
+    """The projection of one row, in its dtype, and where it is neither 0 nor 1."""
+
+    p: Array
+    free: Array
+
+
+Solve = Callable[[Array, float, float], Row]
+
+
+def rows(function: Callable[[Array, float, float], Array]) -> Callable[..., Array]:
+    """A function (row, k, tau) -> p as one of batches, with one k a row, which refuses bad input."""
+
+    def project(x: Array, k: Any, temperature: float = 1.0) -> Array:
+        x = np.asarray(x)
+        if x.dtype.kind not in "iuf" or not temperature > 0:
+            raise TypeError("bad call")
+        k_rows = np.broadcast_to(np.asarray(k, dtype=float), x.shape[:-1])
+        if not np.all((k_rows >= 0) & (k_rows <= x.shape[-1])):
+            raise ValueError("k")
+        floats = x.astype(np.float64, copy=True) if x.dtype.kind != "f" else x
+        out = np.empty(floats.shape, floats.dtype.newbyteorder("="))
+        for i in np.ndindex(x.shape[:-1]):
+            row = floats[i]
+            out[i] = np.nan if np.isnan(row).any() else function(row, float(k_rows[i]), float(temperature))
+        return out
+
+    return project
+
+
+def operator(name: str, solve: Solve, *, without: tuple[str, ...] = ()) -> Target:
+    """The target with this way to solve a row: projection, vjp, jvp, loss and its gradient."""
+
+    def tangent(x: Array, k: float, v: Array, temperature: float = 1.0) -> Array:
+        return centred(np.asarray(v), solve(np.asarray(x), float(k), float(temperature)).free, temperature)
+
+    def loss_and_grad(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> tuple[float, Array]:
+        p, free = solve(np.asarray(scores), float(k), float(temperature))
+        difference = p.astype(np.longdouble) - targets
+        return float((difference**2).sum() / 2), centred(difference, free, temperature).astype(p.dtype)
+
+    def loss(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
+        return loss_and_grad(scores, targets, k, temperature)[0]
+
+    def one_row(x: Array, k: float, tau: float) -> Array:
+        return solve(x, k, tau).p
+
+    target = Target(
+        name, rows(one_row), vjp=tangent, jvp=tangent, loss=loss, loss_and_grad=loss_and_grad, origin="function = ..."
+    )
+    return target.without(*without)
+
+
+def centred(v: Array, free: Array, temperature: float) -> Array:
+    """(1/tau) f (v - mean_F v): the Jacobian, which is symmetric, times v."""
+    out = np.zeros_like(v)
+    if free.any():
+        held = v[free].astype(np.longdouble)
+        out[free] = (held - held.mean()) / temperature
+    return out
+
+
+def relative(x: Array) -> Array:
+    """The scores relative to the largest, in extended precision: an offset costs nothing."""
+    return x.astype(np.longdouble) - x.max()
+
+
+def total(z: Array, theta: Any, tau: float) -> Any:
+    """F(theta), by definition."""
+    return np.clip((z - theta) / tau, 0, 1).sum()
+
+
+def from_threshold(threshold: Callable[[Array, float, float], Any]) -> Solve:
+    """Solves with a way to find theta of the scores `relative` to the largest."""
+
+    def solve(x: Array, k: float, tau: float) -> Row:
+        z = relative(x)
+        theta = threshold(z, k, tau)
+        return Row(np.clip((z - theta) / tau, 0, 1).astype(x.dtype.newbyteorder("=")), (z > theta) & (z < theta + tau))
+
+    return solve
