@@ -20,6 +20,7 @@ from hsproj._kernels._long import (
 )
 from hsproj._kernels._simd import (
     add_where,
+    as_floats,
     as_integers,
     bits,
     broad,
@@ -46,6 +47,8 @@ _BLOCK = 512
 TERMS = 16
 # More than the error of an entry before it is rounded to float32, in ulps of float64.
 ULPS = 16
+# Half a step of float32, in ulps of float64.
+_HALF = 1 << 28
 
 
 @jit()
@@ -164,21 +167,66 @@ def sharpen(x, k, tau, answer, terms):
 
 
 @jit()
-def _quotients(x, v, c, delta, tau, inverse, shift, error, ulps):
-    """(p, doubt): the entries (v - c - delta) / tau rounded, and where that may be wrong. For free scores."""
-    u = broad(x, v)
-    d = u - c
+def enclose(u, minus_c, delta, tau, inverse, shift, error):
+    """Two floats between which (u - c - delta) / tau rounds, each a lane; nearly always the same float twice."""
+    d, e = two_sum(u, minus_c)
     p = fma(d, inverse, shift)
+    remainder = fma(-p, tau, d) + (e - delta)  # inverse * remainder is what is missing from p
+    return p + fma(remainder, inverse, -error), p + fma(remainder, inverse, error)
+
+
+@jit()
+def next_to_midpoint(p):
+    """Where a p that is off by some ulps of float64 may round to float32 otherwise than the exact one.
+
+    Midpoints of two float32 end in a one and 28 zeros.
+    """
+    tail = common_bits(as_integers(p) - integers_like(p, _HALF - ULPS), integers_like(p, 2 * _HALF - 1))
+    return tail <= integers_like(p, 2 * ULPS)
+
+
+@jit()
+def _side(u, minus_c, delta, tau, low, half):
+    """(s, lost): s has the sign of the exact (u - c - delta) - (low + half) tau where nothing is lost.
+
+    At nearly every tie nothing is: the sum is 0, so no bits are left over at its end, and seldom on the way.
+    """
+    d, e = two_sum(u, minus_c)
+    product, product_rest = two_product(low, tau)
+    s, lost_a = two_sum(d, -product)
+    s, lost_b = two_sum(s, -(half * tau))
+    s, lost_c = two_sum(s, -product_rest)
+    rest, lost_d = two_sum(e, -delta)
+    return s + rest, (size(lost_a) + size(lost_b)) + (size(lost_c) + size(lost_d))
+
+
+@jit()
+def settle(x, u, minus_c, delta, tau, low, high):
+    """(p, sure): which of two neighbouring floats (u - c - delta) / tau rounds to, ties to even."""
+    half, zero = broad(x, 0.5) * (high - low), broad(x, 0.0)
+    even = low + half
+    s, lost = _side(u, minus_c, delta, tau, low, half)
+    p = select(s > zero, high, select(s < zero, low, even))
+    return p, (lost == zero) & ((even == low) | (even == high))
+
+
+@jit()
+def settle_narrow(x, u, minus_c, delta, tau, p):
+    """(p, sure): a float64 that rounds to the float32 that (u - c - delta) / tau rounds to, for a p next to a midpoint."""
+    below = common_bits(as_integers(p) - integers_like(p, _HALF - ULPS), integers_like(p, -2 * _HALF))
+    middle, zero = below + integers_like(p, _HALF), broad(x, 0.0)
+    s, lost = _side(u, minus_c, delta, tau, as_floats(middle), zero)
+    one, none = integers_like(p, 1), integers_like(p, 0)
+    return as_floats(add_where(s > zero, add_where(s < zero, middle, none - one), one)), lost == zero
+
+
+@jit()
+def _quotients(x, v, minus_c, delta, tau, inverse, shift, error):
+    """(p, doubt): the entries (v - c - delta) / tau rounded, and where that may be wrong. For free scores."""
     if is_narrow(x):
-        # p is off by some ulps of float64. Midpoints of two float32 end in a one and 28 zeros.
-        tail = common_bits(as_integers(p) - ulps, integers_like(p, (1 << 29) - 1))
-        return like(x, p), (tail <= integers_like(p, 2 * ULPS)) | (p < error)
-    # d + e = u - c exactly, and inverse * remainder is what is missing from p.
-    back = d - u
-    e = (u - (d - back)) - (back + c)
-    remainder = fma(-p, tau, d) + (e - delta)
-    low = p + fma(remainder, inverse, -error)
-    high = p + fma(remainder, inverse, error)
+        p = fma(broad(x, v) + minus_c, inverse, shift)
+        return like(x, p), next_to_midpoint(p) | (p < error)
+    low, high = enclose(broad(x, v), minus_c, delta, tau, inverse, shift, error)
     return like(x, high), low != high
 
 
@@ -190,11 +238,10 @@ def round_row(x, k, tau, answer, out, terms):
     theta, rest, error = threshold_pair(answer)
     error = 2.0 * error / tau
     error = max(error * 2.0**49, TINY) if is_narrow(x) else error + 2.0**-99 * (1.0 + abs(theta) / tau)
-    c, delta, width, inverse = broad(x, theta), broad(x, rest), broad(x, tau), broad(x, 1.0 / tau)
+    minus_c, delta, width, inverse = broad(x, -theta), broad(x, rest), broad(x, tau), broad(x, 1.0 / tau)
     shift, slack = broad(x, -rest / tau), broad(x, error)
     supported, full = like(x, ceil_like(x, answer[SUPPORT_FROM])), like(x, ceil_like(x, answer[SATURATED_FROM]))
     zero, one = like(x, 0.0), like(x, 1.0)
-    ulps = integers_like(c, (1 << 28) - ULPS)
     sharp = False
     for block in range(0, n, _BLOCK):
         end = min(block + _BLOCK, n)
@@ -203,14 +250,14 @@ def round_row(x, k, tau, answer, out, terms):
         while i < end:
             start = min(i, n - step)
             v = load(x, start)
-            p, doubt = _quotients(x, v, c, delta, width, inverse, shift, slack, ulps)
+            p, doubt = _quotients(x, v, minus_c, delta, width, inverse, shift, slack)
             store(out, start, select(v >= supported, smaller(p, one), zero))
             doubts |= bits(doubt & (v >= supported) & (v < full))
             i += step
         while doubts != 0 and block < end:
             start = min(block, n - step)
             v = load(x, start)
-            p, doubt = _quotients(x, v, c, delta, width, inverse, shift, slack, ulps)
+            p, doubt = _quotients(x, v, minus_c, delta, width, inverse, shift, slack)
             left = bits(doubt & (v >= supported) & (v < full))
             while left != 0:
                 j = start + lowest_bit(left)

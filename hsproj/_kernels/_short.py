@@ -22,15 +22,15 @@ from hsproj._kernels._long import (
     SMALLEST,
     SUPPORT_FROM,
 )
-from hsproj._kernels._round import TERMS, TINY, ULPS, entry, sharpen
+from hsproj._kernels._round import TERMS, TINY, enclose, entry, next_to_midpoint, settle, settle_narrow, sharpen
 from hsproj._kernels._simd import (
     EIGHT,
     add_where,
+    any_of,
     as_floats,
     as_integers,
     bits,
     broad,
-    common_bits,
     fma,
     integers_like,
     is_narrow,
@@ -316,34 +316,40 @@ def _round(out, scores, n, known, doubts):
         load(known, _SATURATED * LANES),
     )
     c = numerator / count
-    delta = (fma(-c, count, numerator) + load(known, _REST * LANES)) / count
+    rest, lost = two_sum(fma(-c, count, numerator), load(known, _REST * LANES))
+    delta = rest / count
+    exact = (fma(-delta, count, rest) == zero) & (size(lost) + load(known, _ERROR * LANES) == zero)
     c, delta = two_sum(c, delta)
     inverse = one / tau
-    off = broad(scores, 2.0) * (load(known, _ERROR * LANES) / count + broad(scores, 2.0**-102) * size(c)) * inverse
+    off = broad(scores, 2.0) * (load(known, _ERROR * LANES) + broad(scores, 2.0**-102) * size(c)) * inverse
     error = off + broad(scores, 2.0**-99) * (one + size(c) * inverse)
     tiny = larger(off * broad(scores, 2.0**49), broad(scores, TINY))
-    shift = -delta * inverse
-    ulps, tail = integers_like(c, (1 << 28) - ULPS), integers_like(c, (1 << 29) - 1)
+    shift, minus_c = -delta * inverse, -c
     any_doubt = 0
     for i in range(n):
         u = load(scores, i * LANES)
-        d = u - c
-        p = fma(d, inverse, shift)
         if is_narrow(out):
-            high = through_float32(p)
-            close = common_bits(as_integers(p) - ulps, tail) <= integers_like(c, 2 * ULPS)
-            doubt = close | (p < tiny)
+            p = fma(u + minus_c, inverse, shift)
+            doubt = next_to_midpoint(p) | (p < tiny)
         else:
-            back = d - u
-            e = (u - (d - back)) - (back + c)
-            remainder = fma(-p, tau, d) + (e - delta)
-            low = p + fma(remainder, inverse, -error)
-            high = p + fma(remainder, inverse, error)
-            doubt = low != high
-        store(scores, i * LANES, select(u >= supported, smaller(high, one), zero))
-        doubtful = bits(doubt & (u >= supported) & (u < full))
-        doubts[i] = doubtful
-        any_doubt |= doubtful
+            low, p = enclose(u, minus_c, delta, tau, inverse, shift, error)
+            doubt = low != p
+        doubt = doubt & (u >= supported) & (u < full)
+        if any_of(doubt):
+            able = exact & (p >= tiny)
+            if is_narrow(out):
+                settled, sure = settle_narrow(scores, u, minus_c, delta, tau, p)
+            else:
+                settled, sure = settle(scores, u, minus_c, delta, tau, low, p)
+            sure = sure & able & doubt
+            p, left = select(sure, settled, p), bits(doubt & ~sure)
+            any_doubt |= left
+            doubts[i] = left
+        else:
+            doubts[i] = 0.0
+        if is_narrow(out):
+            p = through_float32(p)
+        store(scores, i * LANES, select(u >= supported, smaller(p, one), zero))
     return any_doubt
 
 

@@ -84,6 +84,28 @@ def test_midpoints_of_two_floats_are_rounded_to_even_and_their_neighbours_to_the
     assert ties > 200  # exact midpoints, which only "ties to even" decides
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ties_in_batches_of_short_rows_are_rounded_to_even(dtype: str) -> None:
+    # With 2, 4 or 8 free scores and a temperature of 3/2, one quotient in three has few digits: a float, or a midpoint.
+    rng = np.random.default_rng(9)
+    ties = 0
+    for n in (2, 3, 8, 10, 24):
+        for k in sorted({1, n // 2, n - 1}):
+            x = rng.normal(size=(64, n)).astype(dtype)
+            p = hsproj.soft_binary_argmax(x, k, temperature=1.5)
+            for row, came in zip(x, p, strict=True):
+                truth = exact.solve(row.tolist(), k, 1.5)
+                assert came.tolist() == truth.nearest(dtype).tolist(), row
+                ties += sum(_is_midpoint(q, np.dtype(dtype)) for q in truth.p)
+    assert ties > 100
+
+
+def _is_midpoint(q: Fraction, dtype: np.dtype) -> bool:
+    near = exact.round_to(q, dtype)
+    others = np.nextafter(near, dtype.type(0)), np.nextafter(near, dtype.type(2))
+    return any(2 * q == Fraction(float(near)) + Fraction(float(other)) for other in others)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_jacobian_products_are_those_of_the_rational_answer(family: str) -> None:
     rng = np.random.default_rng(7)

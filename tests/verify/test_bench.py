@@ -5,7 +5,6 @@ import json
 import math
 import time
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +131,18 @@ def test_the_bare_pass_gives_the_projection_since_it_knows_the_threshold(regime:
             assert np.allclose(regime.to_rows(contender.call()), g - g.mean(axis=1, keepdims=True), rtol=0, atol=1e-5)
 
 
-def test_contenders_take_turns() -> None:
-    order: list[str] = []
+def test_contenders_take_turns_each_in_another_order() -> None:
+    called: list[str] = []
 
     def call(name: str) -> Any:
-        return lambda: (order.append(name), time.sleep(1e-3))
+        return lambda: (called.append(name), time.sleep(1e-3))
 
-    first, second = by_turns([call("first"), call("second")], budget=0.0)
-    assert first.samples == second.samples
-    assert all(before != after for before, after in pairwise(order))
+    names = ["first", "second", "third"]
+    timings = by_turns([call(name) for name in names], budget=0.0)
+    assert len({timing.samples for timing in timings}) == 1
+    turns = [called[i : i + 3] for i in range(3, len(called), 3)]  # after the calls that say how long each takes
+    assert all(sorted(turn) == names for turn in turns)
+    assert len(set(map(tuple, turns))) > 1
 
 
 # Targets.

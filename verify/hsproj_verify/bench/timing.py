@@ -1,13 +1,16 @@
 """Time by turns: calls in; quartiles of the seconds that each took, out.
 
-Contenders take turns, so that whatever else the machine does, it does to all alike. A sample is as many calls as take
-`LEAST` seconds; the first calls are not counted.
+Contenders take turns, so that whatever else the machine does, it does to all alike, and each turn in another order: what
+the call before leaves in the caches helps or hurts everybody as often. (In one order for all turns, the same code was
+seen to take 1.5 times as long as itself.) A sample is as many calls as take `LEAST` seconds; the first calls are not
+counted.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -53,6 +56,7 @@ def by_turns(calls: Sequence[Callable[[], Any]], *, budget: float) -> list[Timin
     """
     numbers = [max(1, math.ceil(LEAST / max(seconds(call), 1e-9))) for call in calls]
     samples: list[list[float]] = [[] for _ in calls]
+    order, shuffled = list(range(len(calls))), random.Random(0)
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -61,8 +65,9 @@ def by_turns(calls: Sequence[Callable[[], Any]], *, budget: float) -> list[Timin
             spent = time.perf_counter() - start
             if (turn >= ENOUGH and spent > budget) or (turn >= FEWEST and spent > 10 * budget):
                 break
-            for call, number, sample in zip(calls, numbers, samples, strict=True):
-                sample.append(seconds(call, number) / number)
+            shuffled.shuffle(order)
+            for i in order:
+                samples[i].append(seconds(calls[i], numbers[i]) / numbers[i])
     finally:
         if collecting:
             gc.enable()
