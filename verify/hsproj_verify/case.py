@@ -14,7 +14,7 @@ from hsproj_verify.problems import Problem, array_source, as_float, error_in_eps
 from hsproj_verify.target import Target
 
 if TYPE_CHECKING:
-    from hypothesis.strategies import DataObject
+    from hsproj_verify.draws import Draws
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Case:
     """One example of a check: draws inputs, calls the target, and knows how to fail with a witness."""
 
     target: Target
-    data: DataObject
+    data: Draws
     tolerance: float
 
     def draw(self, strategy: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class JudgedWrongError(AssertionError):
 
 @dataclass(frozen=True)
 class Result:
-    """One check on one target; `executed` counts the examples that ran to a verdict."""
+    """One check on one target; `executed` counts the examples that ran to a verdict, `replay` runs a failing one again."""
 
     name: str
     level: str
@@ -37,6 +38,7 @@ class Result:
     reason: str
     witness: Witness | None
     executed: int
+    replay: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON report."""
@@ -48,6 +50,7 @@ class Result:
             "reason": self.reason,
             "executed": self.executed,
             "witness": witness,
+            "replay": self.replay,
         }
 
 
@@ -87,7 +90,7 @@ class Report:
     def raise_for_failures(self) -> None:
         """Raise an AssertionError that shows every failure, if the verdict is "fail"."""
         if self.verdict == "fail":
-            raise JudgedWrongError("\n\n".join([self.headline, *map(_failure_text, self.failures)]))
+            raise JudgedWrongError("\n\n".join([self.headline, *map(failure_text, self.failures)]))
 
     @property
     def failures(self) -> tuple[Result, ...]:
@@ -128,7 +131,7 @@ class Report:
         if not console.is_terminal:
             console = Console(width=120)
         for result in self.failures:
-            console.print(Text(_failure_text(result)), end="\n\n", soft_wrap=True)
+            console.print(Text(failure_text(result)), end="\n\n", soft_wrap=True)
         table = Table(title=self.target, caption=self.note or None, title_justify="left", caption_justify="left")
         table.add_column("check", no_wrap=True)
         table.add_column("outcome")
@@ -158,7 +161,8 @@ _STYLES = {
 }
 
 
-def _failure_text(result: Result) -> str:
+def failure_text(result: Result) -> str:
+    """A failure with its witness, for people."""
     lines = [f"{result.level} / {result.name}: {result.reason}"]
     if result.witness is not None:
         lines += [f"    {line}" for line in result.witness.code.splitlines()]

@@ -1,33 +1,50 @@
-"""Runs checks on a target: each under Hypothesis, which finds a failing example and shrinks it; a `Report` comes out."""
+"""Runs checks on a target: each under Hypothesis, which finds a failing example and shrinks it; a `Report` comes out.
+
+A target given by name is loaded, and called, in processes of its own: see `hsproj_verify.isolation`.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+import pickle
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
-from hsproj_verify.case import Case, CheckFailure
-from hsproj_verify.checks import CHECKS, Check
+from hsproj_verify.checks import CHECKS
+from hsproj_verify.draws import ReplayError
+from hsproj_verify.examine import replay_check, run_check
+from hsproj_verify.isolation import Crew, Job, Loaded, Recipe
+from hsproj_verify.recording import Terms
 from hsproj_verify.report import Outcome, Report, Result
-from hsproj_verify.target import CLAIMS, Target, TargetError, load
+from hsproj_verify.target import CLAIMS, Target, TargetError
 
 BUDGETS = {"quick": 40, "standard": 200, "deep": 2000}
 """Examples a check, by name of the budget."""
+
+TIMEOUT = 10.0
+"""Seconds that one call of the target may take, in a process of its own."""
 
 
 def check(
     target: str | Target | Callable[..., object],
     *,
     vjp: str | Callable[..., object] | None = None,
+    jvp: str | Callable[..., object] | None = None,
+    loss: str | Callable[..., object] | None = None,
+    loss_and_grad: str | Callable[..., object] | None = None,
+    claiming: Sequence[str] = (),
+    without: Sequence[str] = (),
     seed: int = 0,
     budget: str = "standard",
     examples: int | None = None,
     tolerance: float = 8.0,
     only: Iterable[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT,
+    workers: int | None = None,
     progress: bool = False,
     keep_on_interrupt: bool = False,
 ) -> Report:
@@ -37,8 +54,10 @@ def check(
     ----------
     target : str, Target or callable
         ``package.module:function``, ``path/to/file.py:function``, or the thing itself.
-    vjp : str or callable, optional
-        Its vector-Jacobian product, (x, k, g) -> gradient.
+    vjp, jvp, loss, loss_and_grad : str or callable, optional
+        What it brings beside: see `Target`.
+    claiming, without : sequence of str
+        Claims that it makes, or does not make, whatever it says itself.
     seed : int
         The same seed draws the same examples.
     budget : str
@@ -51,6 +70,12 @@ def check(
         Names of the checks to run; all by default.
     expected_failures : mapping, optional
         {check: reason}. Such a check counts as an expected failure if it fails, and as a failure if it passes.
+    timeout : float
+        Seconds that one call may take, in a worker; the first call of a function may take six times that, for compilers.
+    workers : int, optional
+        Number of processes that load and call the target; it does not change the report. 0 calls it in this process, where a
+        call that hangs, or dies, takes the caller along. By default two, or one on a machine with one processor, for what is
+        given by name, and 0 for a callable. One that is to be called by workers must be picklable.
     progress : bool
         Whether to show a progress bar on standard error.
     keep_on_interrupt : bool
@@ -74,7 +99,7 @@ def check(
     >>> report.verdict, report.counts["passed"], report.counts["failed"]
     ('fail', 1, 1)
     """
-    judged = _as_target(target, vjp)
+    recipe = Recipe(target, _given(vjp=vjp, jvp=jvp, loss=loss, loss_and_grad=loss_and_grad), claiming, without)
     expected = dict(expected_failures or {})
     names = list(CHECKS) if only is None else list(dict.fromkeys(only))
     unknown = sorted({*names, *expected} - set(CHECKS))
@@ -87,105 +112,159 @@ def check(
         raise TargetError(
             f"examples must be at least 1 and tolerance positive and finite; got {examples} and {tolerance}"
         )
-    results: list[Result] = []
-    try:
-        for name in _with_progress(names, judged.name) if progress else names:
-            result = _run(CHECKS[name], judged, seed, examples, tolerance, expected.get(name))
-            results.append(result)  # one by one: an interruption keeps them
-    except KeyboardInterrupt:
-        if not keep_on_interrupt:
-            raise
-        running, *waiting = names[len(results) :]
-        results.append(_unfinished(running, Outcome.FAILED, "interrupted before it finished"))
-        results += [_unfinished(name, Outcome.SKIPPED, "not run: interrupted") for name in waiting]
-    return Report(judged.name, judged.note, seed, examples, tolerance, tuple(results))
+    if not timeout > 0 or (workers is not None and workers < 0):
+        raise TargetError(f"timeout must be positive and workers at least 0; got {timeout} and {workers}")
+    named = {name: companion for name, companion in recipe.companions.items() if isinstance(companion, str)}
+    terms = Terms(seed, examples, tolerance, named)
+    running: dict[str, None] = {}
+    results: dict[str, Result] = {}
+    with judging(recipe, terms, timeout, workers) as court, _Progress(progress, recipe.name, len(names)) as bar:
+        try:
+            for event in court.run([Job(name) for name in names]):
+                if isinstance(event, Job):
+                    running[event.check] = None
+                else:
+                    results[event.name] = _settled(event, expected.get(event.name))
+                    bar.advance()
+        except KeyboardInterrupt:
+            if not keep_on_interrupt:
+                raise
+            for name in set(names) - set(results):
+                results[name] = _unfinished(name, name in running)
+    loaded = court.loaded
+    name, note = (loaded.name, loaded.note) if loaded else (recipe.name, "")
+    return Report(name, note, seed, examples, tolerance, tuple(results[name] for name in names))
 
 
-def _unfinished(name: str, outcome: Outcome, reason: str) -> Result:
+def replay(
+    case: Mapping[str, Any],
+    target: str | Target | Callable[..., object] | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    workers: int | None = None,
+    **companions: str | Callable[..., object] | None,
+) -> Result:
+    """Run one recorded failure again.
+
+    Parameters
+    ----------
+    case : mapping
+        `Result.replay`, or what `hsproj_verify.recording.read` reads.
+    target : str, Target or callable, optional
+        Another target than the one that failed; it brings its own companions, or those given here.
+    timeout, workers, companions
+        As for `check`.
+
+    Returns
+    -------
+    Result
+        "failed", with the witness, or "passed".
+
+    Raises
+    ------
+    TargetError
+        If there is no such target, or it can't be asked this.
+    ReplayError
+        If the case is not one of its check.
+    """
+    if case["check"] not in CHECKS:
+        raise ReplayError(f"no such check: {case['check']}")
+    brought = _given(**companions)
+    if target is None:
+        target, brought = case["target"], {**case["companions"], **brought}
+    recorded = set(case["claims"])
+    recipe = Recipe(target, brought, sorted(recorded), sorted(set(CLAIMS) - recorded))
+    terms = Terms(case["seed"], 1, case["tolerance"], case["companions"])
+    with judging(recipe, terms, timeout, workers) as court:
+        *_, result = court.run([Job(case["check"], case["draws"])])
+        assert isinstance(result, Result)
+        assert court.loaded is not None
+        lacking = recorded & {"temperature", *CHECKS[case["check"]].claims} - set(court.loaded.claims)
+    if lacking:
+        raise TargetError(f"{recipe.name} can't be asked this: it lacks {', '.join(sorted(lacking))}")
+    return result
+
+
+def _given(**companions: Any) -> dict[str, Any]:
+    return {name: companion for name, companion in companions.items() if companion is not None}
+
+
+def _unfinished(name: str, running: bool) -> Result:
+    outcome = Outcome.FAILED if running else Outcome.SKIPPED
+    reason = "interrupted before it finished" if running else "not run: interrupted"
     return Result(name, CHECKS[name].level, outcome, reason, None, 0)
 
 
-def _as_target(target: str | Target | Callable[..., object], vjp: str | Callable[..., object] | None) -> Target:
-    if isinstance(target, str):
-        judged = load(target)
-    elif isinstance(target, Target):
-        judged = target
-    elif callable(target):
-        judged = Target(f"{target.__module__}:{getattr(target, '__qualname__', type(target).__name__)}", target)
-    else:
-        raise TargetError(f"a target is a name, a callable or a Target; got {type(target).__name__}")
-    return judged if vjp is None else judged.with_vjp(vjp)
+def _settled(result: Result, expected: str | None) -> Result:
+    """The result in the light of what was expected."""
+    if expected is None or result.outcome is Outcome.SKIPPED:
+        return result
+    if result.outcome is Outcome.FAILED:
+        return replace(result, outcome=Outcome.EXPECTED_FAILURE, reason=f"{expected} ({result.reason})")
+    reason = f"passed, but was expected to fail: {expected}"
+    return replace(result, outcome=Outcome.UNEXPECTED_PASS, reason=reason)
 
 
-def _with_progress(names: list[str], title: str) -> Iterable[str]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(names, description=title, console=Console(file=sys.stderr), transient=True)
-
-
-def _run(check: Check, target: Target, seed: int, examples: int, tolerance: float, expected: str | None) -> Result:
-    missing = [claim for claim in check.claims if claim not in target.claims]
-    if missing:
-        reason = f"{missing[0]} not claimed: the target does not say that it {CLAIMS[missing[0]]}"
-        return Result(check.name, check.level, Outcome.SKIPPED, reason, None, 0)
-    failure, executed = _search(check, target, seed, max(1, round(examples * check.weight)), tolerance)
-    if failure is None and executed == 0:
-        return Result(check.name, check.level, Outcome.FAILED, "no example was executed", None, 0)
-    if failure is None:
-        if expected is None:
-            return Result(check.name, check.level, Outcome.PASSED, "", None, executed)
-        reason = f"passed, but was expected to fail: {expected}"
-        return Result(check.name, check.level, Outcome.UNEXPECTED_PASS, reason, None, executed)
-    if expected is None:
-        return Result(check.name, check.level, Outcome.FAILED, failure.reason, failure.witness, executed)
-    reason = f"{expected} ({failure.reason})"
-    return Result(check.name, check.level, Outcome.EXPECTED_FAILURE, reason, failure.witness, executed)
-
-
-def _search(
-    check: Check, target: Target, seed: int, examples: int, tolerance: float
-) -> tuple[CheckFailure | None, int]:
-    """The shrunk failure, if any, and the number of examples that ran to their verdict."""
-    import hypothesis
-    from hypothesis import strategies as st
-
-    # Hypothesis also draws constants that it finds in the modules loaded so far. Loading ours before the first example,
-    # not in the course of it, makes the same seed draw the same examples.
-    import hsproj_verify.oracles.qp
-    import hsproj_verify.strategies  # noqa: F401
-
-    executed = 0
-
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        print_blob=False,
-        report_multiple_bugs=False,
-        verbosity=hypothesis.Verbosity.quiet,
-        suppress_health_check=list(hypothesis.HealthCheck),
-        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
-    )
-    @hypothesis.given(st.data())
-    def search(data: st.DataObject) -> None:
-        nonlocal executed
-        check.run(Case(target, data, tolerance))
-        executed += 1
-
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # the target's warnings are its own business
+def judging(recipe: Recipe, terms: Terms, timeout: float = TIMEOUT, workers: int | None = None) -> Crew | Here:
+    """What runs jobs, in a `with` statement: workers, or this process."""
+    if workers is None:
+        workers = min(2, os.cpu_count() or 1) if recipe.is_named else 0
+    if workers == 0:
+        return Here(recipe, terms)
+    if not recipe.is_named:
         try:
-            search()
-        except CheckFailure as failure:
-            return failure, executed + 1
-        except hypothesis.errors.Flaky as error:
-            causes = [e for e in getattr(error, "exceptions", ()) if isinstance(e, CheckFailure)]
-            if not causes:
-                raise
-            reason = f"not reproducible: the same input failed once and then passed ({causes[0].reason})"
-            return CheckFailure(reason, causes[0].witness), executed + 1
-        except hypothesis.errors.Unsatisfiable:
-            return None, executed
-    return None, executed
+            pickle.dumps(recipe)
+        except Exception as error:
+            raise TargetError(f"a target for workers must be named or picklable: {error}") from error
+    return Crew(recipe, terms, workers, timeout)
+
+
+class Here:
+    """Runs jobs in this process, as a `Crew` does in others."""
+
+    def __init__(self, recipe: Recipe, terms: Terms) -> None:
+        self._target = recipe.make()
+        self._terms = terms
+        self.loaded = Loaded.of(self._target)
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Job | Result]:
+        """Each job as it is started, and then its result."""
+        for job in jobs:
+            yield job
+            if job.draws is None:
+                yield run_check(CHECKS[job.check], self._target, self._terms)
+            else:
+                yield replay_check(CHECKS[job.check], self._target, self._terms, job.draws)
+
+
+class _Progress:
+    """A progress bar on standard error, or nothing."""
+
+    def __init__(self, shown: bool, title: str, total: int) -> None:
+        self._bar: Any = None
+        if shown:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(file=sys.stderr), transient=True)
+            self._bar.add_task(title, total=total)
+
+    def __enter__(self) -> _Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self) -> None:
+        """One more is done."""
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])

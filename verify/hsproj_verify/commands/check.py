@@ -12,8 +12,9 @@ from pathlib import Path
 
 from hsproj_verify.commands import Exit
 from hsproj_verify.paths import demand_writable
-from hsproj_verify.runner import BUDGETS, check
-from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError, load
+from hsproj_verify.recording import write
+from hsproj_verify.runner import BUDGETS, TIMEOUT, check
+from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError
 
 SUMMARY = "judge one implementation"
 
@@ -48,25 +49,45 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"don't judge {', '.join(CLAIMS)}",
     )
     parser.add_argument("--expected-failures", metavar="FILE.toml", type=Path, help='lines of: check = "reason"')
+    parser.add_argument(
+        "--witnesses", metavar="FOLDER", type=Path, help="write a file for each failure, to be replayed"
+    )
+    add_process_options(parser)
+    parser.add_argument("--workers", metavar="N", type=int, help="processes that call the target (default: 2 at most)")
+
+
+def add_process_options(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that call a target in processes of its own."""
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=TIMEOUT, help="for one call (default %(default)g)"
+    )
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     """Judge, write and show what was asked for."""
     if options.report is not None:
         demand_writable("--report", options.report, ".json")
-    companions = {name: getattr(options, name) for name in COMPANIONS}
-    target = load(options.target).bringing(**companions).claiming(*options.claiming).without(*options.without)
     report = check(
-        target,
+        options.target,
+        **{name: getattr(options, name) for name in COMPANIONS},
+        claiming=options.claiming,
+        without=options.without,
         seed=options.seed,
         budget=options.budget,
         examples=options.examples,
         tolerance=options.tolerance,
         only=options.only,
-        expected_failures=_expected(options.expected_failures),
+        expected_failures=read_expected(options.expected_failures),
+        timeout=options.timeout,
+        workers=options.workers,
         progress=sys.stderr.isatty(),
         keep_on_interrupt=True,
     )
+    if options.witnesses is not None:
+        try:
+            write(options.witnesses, [result.replay for result in report.results if result.replay])
+        except OSError as error:
+            raise TargetError(f"--witnesses: can't write to {options.witnesses}: {error.strerror}") from error
     # First the report for machines: whatever happens to standard output, it is there.
     if options.report is not None:
         report.write(options.report)
@@ -81,7 +102,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     return Exit.PASSED if report.verdict == "pass" else Exit.FAILED
 
 
-def _expected(path: Path | None) -> dict[str, str]:
+def read_expected(path: Path | None) -> dict[str, str]:
+    """What a file of expected failures says: {check: reason}."""
     if path is None:
         return {}
     try:

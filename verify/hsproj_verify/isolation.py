@@ -1,0 +1,343 @@
+"""Checks in processes of their own: a target that hangs, exits or dies with a signal costs one check.
+
+A `Crew` keeps some workers (see `hsproj_verify.worker`), hands out jobs and yields results. Before it calls the target a
+worker notes the call in a file, its *log*, which outlives it. When it dies, or stays in one call for too long, a fresh worker
+runs the same case up to that call and makes the witness of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hsproj_verify.case import Witness
+from hsproj_verify.draws import ReplayError
+from hsproj_verify.recording import Terms, recording
+from hsproj_verify.report import Outcome, Result
+from hsproj_verify.target import Target, TargetError, load
+
+PATIENCE = 6
+"""The first call of each function in a process may take so many times the timeout: compilers."""
+
+_POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a target: what a worker is sent instead of it.
+
+    Attributes
+    ----------
+    target : str, Target or callable
+    companions : mapping
+        As in `Target.bringing`.
+    claiming, without : sequence of str
+        Claims added and withdrawn.
+    """
+
+    target: Any
+    companions: Mapping[str, Any] = field(default_factory=dict)
+    claiming: Sequence[str] = ()
+    without: Sequence[str] = ()
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it holds names only."""
+        return all(isinstance(spec, str) for spec in (self.target, *self.companions.values()))
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        if isinstance(self.target, str):
+            return self.target
+        if isinstance(self.target, Target):
+            return self.target.name
+        return f"{self.target.__module__}:{getattr(self.target, '__qualname__', type(self.target).__name__)}"
+
+    def make(self) -> Target:
+        """The target; `TargetError` if there is none."""
+        if isinstance(self.target, str):
+            target = load(self.target)
+        elif isinstance(self.target, Target):
+            target = self.target
+        elif callable(self.target):
+            target = Target(self.name, self.target)
+        else:
+            raise TargetError(f"a target is a name, a callable or a Target; got {type(self.target).__name__}")
+        return target.bringing(**self.companions).claiming(*self.claiming).without(*self.without)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A check to run: with examples of its own, or on recorded draws (encoded).
+
+    Attributes
+    ----------
+    check : str
+    draws : list, optional
+    stop_at : int
+        With draws: the call to make a witness of instead of calling, counted from 1; 0 for none.
+    reason : str
+        What became of that call.
+    examples : int
+        Examples until then.
+    """
+
+    check: str
+    draws: list[Any] | None = None
+    stop_at: int = 0
+    reason: str = ""
+    examples: int = 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is to be known of a target that a worker has loaded."""
+
+    name: str
+    note: str
+    claims: tuple[str, ...]
+
+    @classmethod
+    def of(cls, target: Target) -> Loaded:
+        """What is to be known of this one."""
+        return cls(target.name, target.note, tuple(sorted(target.claims)))
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """The target raised what is meant for the user's own interruption."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The judge itself failed; its traceback."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Log:
+    """The last call that a worker noted."""
+
+    calls: int
+    in_call: bool
+    patient: bool
+    number: int
+    examples: int
+    draws: bytes
+
+    FORMAT: ClassVar = struct.Struct("<Q??QQQ")
+
+    @classmethod
+    def read(cls, path: Path, *, draws: bool) -> Log:
+        """The log in a file; without its draws unless they are asked for."""
+        with path.open("rb") as file:
+            header = file.read(cls.FORMAT.size)
+            if len(header) < cls.FORMAT.size:
+                return cls(0, False, False, 0, 0, b"")
+            calls, in_call, patient, number, examples, size = cls.FORMAT.unpack(header)
+            return cls(calls, in_call, patient, number, examples, file.read(size) if draws else b"")
+
+
+class _Worker:
+    """One process, and the thread that listens to it."""
+
+    def __init__(self, recipe: Recipe, terms: Terms, log: Path, inbox: queue.SimpleQueue[tuple[_Worker, Any]]) -> None:
+        # The package is found where it was found here, and so is everything that the target needs.
+        program = f"import sys; sys.path[:] = {sys.path!r}; from hsproj_verify.worker import main; main({str(log)!r})"
+        self.log = log
+        self.job: Job | None = None
+        self.ready = False
+        self.stalled = ""
+        self._seen: tuple[int, float] = (0, 0.0)
+        # In a session of its own: Ctrl-C in the terminal is the parent's to handle, and a kill takes its children along.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self.send((recipe, terms))
+        self._listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
+        self._listener.start()
+
+    def _listen(self, inbox: queue.SimpleQueue[tuple[_Worker, Any]]) -> None:
+        assert self._process.stdout is not None
+        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+            while True:
+                inbox.put((self, pickle.load(self._process.stdout)))
+        inbox.put((self, None))
+
+    def send(self, message: Any) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # a dead worker is heard of by the listener
+            pickle.dump(message, self._process.stdin)
+            self._process.stdin.flush()
+
+    def start(self, job: Job) -> None:
+        self.job = job
+        self.send(job)
+
+    def stalled_for(self, now: float) -> tuple[float, bool]:
+        """How long it has been in the same call, and whether that may take longer than others."""
+        log = Log.read(self.log, draws=False)
+        if not log.in_call or log.calls != self._seen[0]:
+            self._seen = log.calls, now
+        return now - self._seen[1], log.patient
+
+    def death(self) -> str:
+        """Ends it, and says how it died if it did so by itself."""
+        try:
+            status = self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return "went silent"
+        self.end()
+        if status >= 0:
+            return f"ended its process with exit status {status}"
+        try:
+            return f"died with {signal.Signals(-status).name}"
+        except ValueError:
+            return f"died with signal {-status}"
+
+    def end(self) -> None:
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(OSError):  # it may be gone, and its children with it
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+class Crew:
+    """Workers with the same target.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    terms : Terms
+    size : int
+        Number of workers, at most one a job.
+    timeout : float
+        Seconds for one call of the target.
+    """
+
+    def __init__(self, recipe: Recipe, terms: Terms, size: int, timeout: float) -> None:
+        self.loaded: Loaded | None = None
+        self._recipe = recipe
+        self._terms = terms
+        self._size = size
+        self._timeout = timeout
+        self._inbox: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
+        self._workers: list[_Worker] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="hsproj-verify-")
+        self._started = 0
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._workers:
+            self._workers.pop().end()
+        self._folder.cleanup()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Job | Result]:
+        """Each job as it is started, and its result as it comes."""
+        import time
+
+        waiting = deque(jobs)
+        open_jobs = len(waiting)
+        while open_jobs:
+            while len(self._workers) < min(self._size, open_jobs):
+                self._hire()
+            for worker in self._workers:
+                if waiting and worker.ready and worker.job is None:
+                    job = waiting.popleft()
+                    worker.start(job)
+                    if not job.stop_at:
+                        yield job
+            try:
+                worker, message = self._inbox.get(timeout=_POLL)
+            except queue.Empty:
+                self._end_stalled(time.monotonic())
+                continue
+            if worker not in self._workers:
+                continue  # the end of one that was ended here
+            answer = self._heard(worker, message)
+            if isinstance(answer, Job):
+                waiting.appendleft(answer)
+            elif answer is not None:
+                open_jobs -= 1
+                yield answer
+
+    def _hire(self) -> None:
+        self._started += 1
+        log = Path(self._folder.name) / f"{self._started}.log"
+        log.touch()
+        self._workers.append(_Worker(self._recipe, self._terms, log, self._inbox))
+
+    def _end_stalled(self, now: float) -> None:
+        for worker in self._workers:
+            seconds, patient = worker.stalled_for(now)
+            limit = self._timeout * (PATIENCE if patient else 1)
+            if seconds > limit and not worker.stalled:
+                worker.stalled, worker.ready = f"no answer within {limit:g} s", False
+                worker.end()
+
+    def _heard(self, worker: _Worker, message: Any) -> Job | Result | None:
+        """What a message of a worker means: a result, a job that takes the place of the one it had, or neither."""
+        job = worker.job
+        match message:
+            case Loaded():
+                self.loaded, worker.ready = message, True
+                return None
+            case TargetError() | ReplayError():
+                raise message
+            case Broken():
+                raise RuntimeError(f"the judge failed, not the target:\n{message.text}")
+            case Result():
+                worker.job = None
+                return message
+            case CutOff():
+                reason = message.reason
+            case _:
+                reason = worker.stalled or worker.death()
+        log = Log.read(worker.log, draws=True)
+        self._workers.remove(worker)
+        worker.end()
+        if job is None:
+            if worker.ready or worker.stalled:
+                return None
+            raise TargetError(f"can't load the target {self._recipe.name!r}: {reason}")
+        if job.draws is None and log.draws:
+            return Job(job.check, json.loads(log.draws), log.number, reason, log.examples)
+        assert self.loaded is not None
+        return cut_off(job, job.reason or reason, self.loaded, self._terms)
+
+
+def cut_off(job: Job, reason: str, loaded: Loaded, terms: Terms, witness: Witness | None = None) -> Result:
+    """The result of a job that its target ended; of its last call there may be a witness."""
+    from hsproj_verify.checks import CHECKS
+
+    replay = job.draws and recording(job.check, loaded.name, loaded.claims, terms, job.draws, reason)
+    return Result(
+        job.check, CHECKS[job.check].level, Outcome.FAILED, reason, witness, job.examples, replay=replay or None
+    )
