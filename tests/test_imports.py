@@ -20,7 +20,7 @@ def test_an_installed_wheel_is_what_is_tested() -> None:
     for package in (hsproj, hsproj_verify):
         assert "site-packages" in Path(package.__file__).parts
         assert (Path(package.__file__).parent / "py.typed").is_file()
-    for schema in ("report.schema.json", "bench.schema.json"):
+    for schema in ("report.schema.json", "bench.schema.json", "witness.schema.json"):
         assert (Path(hsproj_verify.__file__).parent / schema).is_file()
 
 

@@ -64,8 +64,10 @@ def read(path: Path) -> dict[str, Any]:
 
     try:
         case = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReplayError(str(error)) from error
+    except OSError as error:
+        raise ReplayError(error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise ReplayError(f"no JSON: {error}") from error
     schema = json.loads(resources.files("hsproj_verify").joinpath("witness.schema.json").read_text(encoding="utf-8"))
     wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(case))
     if wrong is not None:
