@@ -7,13 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hsproj_verify.oracles.certificate import Certificate, certificate
     from hsproj_verify.report import Report
     from hsproj_verify.runner import check
     from hsproj_verify.target import Target
 
-_HOMES = {"Report": "report", "Target": "target", "check": "runner"}
+_HOMES = {
+    "Certificate": "oracles.certificate",
+    "Report": "report",
+    "Target": "target",
+    "certificate": "oracles.certificate",
+    "check": "runner",
+}
 
-__all__ = ["Report", "Target", "check"]
+__all__ = ["Certificate", "Report", "Target", "certificate", "check"]
 
 
 def __getattr__(name: str) -> Any:
