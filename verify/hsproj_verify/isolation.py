@@ -30,8 +30,8 @@ from hsproj_verify.recording import Terms, recording
 from hsproj_verify.report import Outcome, Result
 from hsproj_verify.target import Target, TargetError, load
 
-PATIENCE = 6
-"""The first call of each function in a process may take so many times the timeout: compilers."""
+GRACE = 6
+"""Beyond the timeout of each, calls may take so many timeouts in all: for compilers. A call that hangs uses that up."""
 
 _POLL = 0.05
 
@@ -138,12 +138,11 @@ class Log:
 
     calls: int
     in_call: bool
-    patient: bool
     number: int
     examples: int
     draws: bytes
 
-    FORMAT: ClassVar = struct.Struct("<Q??QQQ")
+    FORMAT: ClassVar = struct.Struct("<Q?QQQ")
 
     @classmethod
     def read(cls, path: Path, *, draws: bool) -> Log:
@@ -151,9 +150,9 @@ class Log:
         with path.open("rb") as file:
             header = file.read(cls.FORMAT.size)
             if len(header) < cls.FORMAT.size:
-                return cls(0, False, False, 0, 0, b"")
-            calls, in_call, patient, number, examples, size = cls.FORMAT.unpack(header)
-            return cls(calls, in_call, patient, number, examples, file.read(size) if draws else b"")
+                return cls(0, False, 0, 0, b"")
+            calls, in_call, number, examples, size = cls.FORMAT.unpack(header)
+            return cls(calls, in_call, number, examples, file.read(size) if draws else b"")
 
 
 class _Worker:
@@ -166,7 +165,9 @@ class _Worker:
         self.job: Job | None = None
         self.ready = False
         self.stalled = ""
-        self._seen: tuple[int, float] = (0, 0.0)
+        self.took = 0.0
+        self._seen = 0
+        self._since = self._until = 0.0
         # In a session of its own: Ctrl-C in the terminal is the parent's to handle, and a kill takes its children along.
         self._process = subprocess.Popen(
             [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -192,12 +193,14 @@ class _Worker:
         self.job = job
         self.send(job)
 
-    def stalled_for(self, now: float) -> tuple[float, bool]:
-        """How long it has been in the same call, and whether that may take longer than others."""
+    def watch(self, now: float) -> float:
+        """Seconds in the call that it is in, if any; how long the one before took is in `took`."""
         log = Log.read(self.log, draws=False)
-        if not log.in_call or log.calls != self._seen[0]:
-            self._seen = log.calls, now
-        return now - self._seen[1], log.patient
+        self.took = 0.0
+        if not log.in_call or log.calls != self._seen:
+            self.took, self._seen, self._since, self._until = self._until - self._since, log.calls, now, now
+        self._until = now
+        return now - self._since
 
     def death(self) -> str:
         """Ends it, and says how it died if it did so by itself."""
@@ -246,6 +249,7 @@ class Crew:
         self._terms = terms
         self._size = size
         self._timeout = timeout
+        self._grace = GRACE * timeout
         self._inbox: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._folder = tempfile.TemporaryDirectory(prefix="hsproj-verify-")
@@ -296,10 +300,11 @@ class Crew:
 
     def _end_stalled(self, now: float) -> None:
         for worker in self._workers:
-            seconds, patient = worker.stalled_for(now)
-            limit = self._timeout * (PATIENCE if patient else 1)
-            if seconds > limit and not worker.stalled:
-                worker.stalled, worker.ready = f"no answer within {limit:g} s", False
+            late = worker.watch(now) - self._timeout
+            self._grace -= max(worker.took - self._timeout, 0.0)
+            if late > max(self._grace, 0.0) and not worker.stalled:
+                worker.stalled, worker.ready = f"no answer within {self._timeout:g} s", False
+                self._grace = 0.0
                 worker.end()
 
     def _heard(self, worker: _Worker, message: Any) -> Job | Result | None:

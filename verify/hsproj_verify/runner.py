@@ -71,7 +71,7 @@ def check(
     expected_failures : mapping, optional
         {check: reason}. Such a check counts as an expected failure if it fails, and as a failure if it passes.
     timeout : float
-        Seconds that one call may take, in a worker; the first call of a function may take six times that, for compilers.
+        Seconds that one call may take, in a worker. Six times that are granted beyond, to all calls together, for compilers.
     workers : int, optional
         Number of processes that load and call the target; it does not change the report. 0 calls it in this process, where a
         call that hangs, or dies, takes the caller along. By default two, or one on a machine with one processor, for what is

@@ -111,7 +111,6 @@ class Logger:
     def __init__(self, path: Path) -> None:
         self._file = path.open("r+b", buffering=0)
         self._lock = threading.Lock()
-        self._known: set[str] = set()
         self._values: list[Any] = []
         self._noted = -1
         self._calls = self._active = self._number = self._examples = self._size = 0
@@ -128,30 +127,28 @@ class Logger:
 
         @functools.wraps(function)
         def noted(*arguments: Any, **options: Any) -> Any:
-            patient = name not in self._known
             with self._lock:
                 self._calls += 1
                 self._number += 1
                 self._active += 1
-                self._write(patient)
+                self._write()
             try:
                 return function(*arguments, **options)
             finally:
                 with self._lock:
                     self._active -= 1
-                    self._write(patient)
-                self._known.add(name)
+                    self._write()
 
         return noted
 
-    def _write(self, patient: bool) -> None:
+    def _write(self) -> None:
         if self._noted != len(self._values):
             draws = json.dumps([encode(value) for value in self._values]).encode()
             self._file.seek(Log.FORMAT.size)
             self._file.write(draws)
             self._noted, self._size = len(self._values), len(draws)
         self._file.seek(0)
-        header = (self._calls, self._active > 0, patient, self._number, self._examples, self._size)
+        header = (self._calls, self._active > 0, self._number, self._examples, self._size)
         self._file.write(Log.FORMAT.pack(*header))
 
 
