@@ -20,8 +20,15 @@ def test_an_installed_wheel_is_what_is_tested() -> None:
     for package in (hsproj, hsproj_verify):
         assert "site-packages" in Path(package.__file__).parts
         assert (Path(package.__file__).parent / "py.typed").is_file()
-    for schema in ("report.schema.json", "bench.schema.json", "witness.schema.json"):
-        assert (Path(hsproj_verify.__file__).parent / schema).is_file()
+    schemas = ("report.schema.json", "bench.schema.json", "witness.schema.json", "vectors.schema.json")
+    for name in (*schemas, "vectors/ties.json"):
+        "report.schema.json",
+        "bench.schema.json",
+        "witness.schema.json",
+        "vectors.schema.json",
+        "vectors/ties.json",
+    ):
+        assert (Path(hsproj_verify.__file__).parent / name).is_file()
 
 
 def _loaded(code: str, *names: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsproj_verify.problems import Problem, array_source, as_float, error_in_eps
+from hsproj_verify.problems import Problem, array_source, as_float, error_in_eps, number_source
 from hsproj_verify.target import Target
 
 if TYPE_CHECKING:
@@ -137,10 +137,10 @@ class Case:
         """The call of the target (of its vjp, given a cotangent) as Python."""
         target = self.target
         takes = "temperature" in target.claims if cotangent is None else target.pulls_back_temperatures
-        option = f", temperature={problem.temperature!r}" if takes else ""
+        option = f", temperature={number_source(problem.temperature)}" if takes else ""
         if cotangent is None:
-            return f"function({x}, {problem.total!r}{option})"
-        return f"vjp({x}, {problem.total!r}, {array_source(cotangent)}{option})"
+            return f"function({x}, {number_source(problem.total)}{option})"
+        return f"vjp({x}, {number_source(problem.total)}, {array_source(cotangent)}{option})"
 
     def failure(
         self, problem: Problem, reason: str, came: Any, truth: Sequence[Fraction] | None = None, **shown: Any

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from hsproj_verify.bench import command as bench
-from hsproj_verify.commands import Exit, check, replay
+from hsproj_verify.commands import Exit, check, replay, vectors
 from hsproj_verify.target import TargetError
 
-COMMANDS = {"check": check, "replay": replay, "bench": bench}
+COMMANDS = {"check": check, "replay": replay, "vectors": vectors, "bench": bench}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

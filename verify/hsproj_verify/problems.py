@@ -63,23 +63,25 @@ class Problem:
     @property
     def total(self) -> int | float:
         """K as callers write it: an int if it is whole."""
-        return int(self.k) if self.k == math.floor(self.k) else self.k
+        return int(self.k) if float(self.k).is_integer() else self.k
 
     def with_scores(self, scores: Sequence[float] | np.ndarray, **changes: Any) -> Problem:
         """The same problem with other scores (and other changes by name)."""
         return replace(self, scores=tuple(float(x) for x in scores), **changes)
 
 
+def number_source(value: float) -> str:
+    """A Python expression for a number, exact."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "np.inf", -math.inf: "-np.inf"}.get(value, "np.nan")
+    return repr(value)
+
+
 def array_source(array: np.ndarray) -> str:
     """A Python expression for an array, exact."""
 
-    def number(value: Any) -> str:
-        if isinstance(value, float) and not math.isfinite(value):
-            return {math.inf: "np.inf", -math.inf: "-np.inf"}.get(value, "np.nan")
-        return repr(value)
-
     def nested(values: Any) -> str:
-        return f"[{', '.join(map(nested, values))}]" if isinstance(values, list) else number(values)
+        return f"[{', '.join(map(nested, values))}]" if isinstance(values, list) else number_source(values)
 
     return f'np.array({nested(array.tolist())}, dtype="{array.dtype}")'
 

@@ -1,0 +1,126 @@
+"""`hsproj-verify vectors`: lists, writes and checks the test vectors, or judges a target on them."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hsproj_verify.commands import Exit
+from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
+
+if TYPE_CHECKING:
+    from hsproj_verify.vectors._judge import Verdict
+
+SUMMARY = "test vectors: list, write or check them, or judge an implementation on them"
+
+_SHOWN = 10
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help="judge this: package.module:function or path/to/file.py:function"
+    )
+    parser.add_argument("--write", metavar="DIR", type=Path, help="write the files there, the same bytes each time")
+    parser.add_argument(
+        "--check", metavar="DIR", type=Path, nargs="?", const="", help="prove the files there, or those of the package"
+    )
+    parser.add_argument(
+        "--group", metavar="NAME", action="append", default=[], help="only this group (repeat for more)"
+    )
+    parser.add_argument("--vjp", metavar="TARGET", help="its vector-Jacobian product, called as vjp(x, k, g)")
+    parser.add_argument("--tolerance", type=float, default=8.0, help="in units of eps (1 + p), default 8")
+    parser.add_argument(
+        "--with", dest="claiming", metavar="CLAIM", action="append", default=[], choices=sorted(UNUSUAL)
+    )
+    parser.add_argument("--without", metavar="CLAIM", action="append", default=[], choices=sorted(CLAIMS))
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
+    """Do the one thing that was asked for; list the groups by default."""
+    asked = [options.target is not None, options.write is not None, options.check is not None]
+    if sum(asked) > 1:
+        raise TargetError("vectors: TARGET, --write and --check are three different things to do; give one of them")
+    if options.write is not None:
+        return _write(options.write)
+    if options.check is not None:
+        return _check(options.check)
+    return _list(options.group) if options.target is None else _judge(options)
+
+
+def _list(names: Sequence[str]) -> Exit:
+    from hsproj_verify import vectors
+
+    chosen = Counter(vector.group for vector in vectors.load(*names))
+    for group in vectors.groups():
+        if group.name in chosen:
+            print(f"{len(group.vectors):4} {group.name:19} {group.about}")
+    print(f"{chosen.total():4} in all, in {vectors.FOLDER}")
+    return Exit.PASSED
+
+
+def _write(folder: Path) -> Exit:
+    from hsproj_verify.vectors._write import write
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = write(folder)
+    except OSError as error:
+        raise TargetError(f"--write: can't write into {folder}: {error.strerror}") from error
+    print(f"{len(paths)} files in {folder}")
+    return Exit.PASSED
+
+
+def _check(given: Path) -> Exit:
+    from hsproj_verify import vectors
+    from hsproj_verify.vectors._check import faults_of_files
+
+    folder = given if given.parts else vectors.FOLDER
+    if not folder.is_dir():
+        raise TargetError(f"--check: no such folder: {folder}")
+    faults = list(faults_of_files(folder))
+    for fault in faults:
+        print(fault)
+    if not faults:
+        groups = vectors.groups(folder)
+        print(f"{sum(len(group.vectors) for group in groups)} vectors in {len(groups)} groups: all proved")
+    return Exit.FAILED if faults else Exit.PASSED
+
+
+def _judge(options: argparse.Namespace) -> Exit:
+    from hsproj_verify import vectors
+    from hsproj_verify.report import Outcome
+    from hsproj_verify.vectors._judge import judge
+
+    if not 0 < options.tolerance < float("inf"):
+        raise TargetError(f"tolerance must be positive and finite; got {options.tolerance}")
+    target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
+    verdicts = list(judge(target, list(vectors.load(*options.group)), options.tolerance))
+    failures = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAILED]
+    for verdict in failures[:_SHOWN]:
+        print(_failure_text(verdict), end="\n\n")
+    if len(failures) > _SHOWN:
+        print(f"... and {len(failures) - _SHOWN} more: {' '.join(v.vector.id for v in failures[_SHOWN:])}\n")
+    counts = {
+        name: Counter((v.vector.group, v.function) for v in verdicts if v.outcome is outcome)
+        for name, outcome in (("passed", Outcome.PASSED), ("failed", Outcome.FAILED), ("skipped", Outcome.SKIPPED))
+    }
+    for row in dict.fromkeys((v.vector.group, v.function) for v in verdicts):
+        print(f"{' '.join(row):28}" + "".join(f"{counts[name][row]:5} {name}" for name in counts))
+    for reason, number in Counter(v.reason.partition(":")[0] for v in verdicts if v.outcome is Outcome.SKIPPED).items():
+        print(f"skipped {number}: {reason}")
+    passed = not failures and counts["passed"].total() > 0
+    said = ", ".join(f"{counter.total()} {name}" for name, counter in counts.items())
+    print(f"{target.name}: {'PASS' if passed else 'FAIL'} ({said})")
+    return Exit.PASSED if passed else Exit.FAILED
+
+
+def _failure_text(verdict: Verdict) -> str:
+    assert verdict.witness is not None
+    witness = verdict.witness
+    lines = [f"{verdict.vector.id} / {verdict.function}: {verdict.reason}", f"    # {verdict.vector.comment}"]
+    lines += [f"    {line}" for line in witness.code.splitlines()]
+    return "\n".join([*lines, f"    # came:  {witness.came}", f"    # exact: {witness.exact}"])
