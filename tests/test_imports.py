@@ -22,12 +22,6 @@ def test_an_installed_wheel_is_what_is_tested() -> None:
         assert (Path(package.__file__).parent / "py.typed").is_file()
     schemas = ("report.schema.json", "bench.schema.json", "witness.schema.json", "vectors.schema.json")
     for name in (*schemas, "vectors/ties.json"):
-        "report.schema.json",
-        "bench.schema.json",
-        "witness.schema.json",
-        "vectors.schema.json",
-        "vectors/ties.json",
-    ):
         assert (Path(hsproj_verify.__file__).parent / name).is_file()
 
 
