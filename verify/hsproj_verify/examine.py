@@ -90,7 +90,7 @@ def _search(
         report_multiple_bugs=False,
         verbosity=hypothesis.Verbosity.quiet,
         suppress_health_check=list(hypothesis.HealthCheck),
-        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+        phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if terms.shrink else [])],
     )
     @hypothesis.given(st.data())
     def search(data: st.DataObject) -> None:

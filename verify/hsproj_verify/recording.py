@@ -24,12 +24,15 @@ class Terms:
     tolerance : float
     companions : mapping
         Names of what the target brings beside its projection, where they have names.
+    shrink : bool
+        Whether to look for the plainest failing example.
     """
 
     seed: int
     examples: int
     tolerance: float
     companions: Mapping[str, str] = field(default_factory=dict)
+    shrink: bool = True
 
 
 def recording(

@@ -41,6 +41,7 @@ def check(
     budget: str = "standard",
     examples: int | None = None,
     tolerance: float = 8.0,
+    shrink: bool = True,
     only: Iterable[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
@@ -66,6 +67,8 @@ def check(
         Examples a check, before shrinking, whatever the budget says.
     tolerance : float
         In units of eps (1 + p), p the exact answer.
+    shrink : bool
+        Whether to look for the plainest failing example; without, a failure takes less time and its witness is larger.
     only : iterable of str, optional
         Names of the checks to run; all by default.
     expected_failures : mapping, optional
@@ -115,7 +118,7 @@ def check(
     if not timeout > 0 or (workers is not None and workers < 0):
         raise TargetError(f"timeout must be positive and workers at least 0; got {timeout} and {workers}")
     named = {name: companion for name, companion in recipe.companions.items() if isinstance(companion, str)}
-    terms = Terms(seed, examples, tolerance, named)
+    terms = Terms(seed, examples, tolerance, named, shrink)
     running: dict[str, None] = {}
     results: dict[str, Result] = {}
     with judging(recipe, terms, timeout, workers) as court, _Progress(progress, recipe.name, len(names)) as bar:

@@ -1,0 +1,70 @@
+"""Right for one row, wrong for several."""
+
+from typing import Any
+
+import numpy as np
+
+from mutants._mutant import BASE, Array, call
+
+_project = BASE.project
+
+
+@call("rows_are_independent")
+def along_the_wrong_axis(x: Array, k: Any, tau: float) -> Array:
+    """Sorts along the first axis: the loss of arXiv 2602.23336 projects across the batch, other code does not mean to."""
+    if np.ndim(x) != 2:
+        return _project(x, k, temperature=tau)
+    m, n = np.shape(x)
+    totals = np.resize(np.clip(np.ravel(k), 0, m), n)
+    return _project(np.transpose(x), totals, temperature=tau).T.copy()
+
+
+@call("rows_are_independent")
+def as_one_long_row(x: Array, k: Any, tau: float) -> Array:
+    """Flattens the batch: its total is right, its rows are not."""
+    if np.ndim(x) < 2:
+        return _project(x, k, temperature=tau)
+    total = np.sum(np.broadcast_to(k, np.shape(x)[:-1]))
+    return _project(np.ravel(x), total, temperature=tau).reshape(np.shape(x))
+
+
+@call("rows_are_independent")
+def the_first_k_for_all(x: Array, k: Any, tau: float) -> Array:
+    """k[0] for every row: torch.topk takes one k."""
+    return _project(x, np.full(np.shape(x)[:-1], np.ravel(k)[0]) if np.ndim(x) > 1 else k, temperature=tau)
+
+
+@call("rows_are_independent")
+def the_mean_k_for_all(x: Array, k: Any, tau: float) -> Array:
+    """One expected number of positives for all classes."""
+    return _project(x, np.full(np.shape(x)[:-1], np.mean(k)) if np.ndim(x) > 1 else k, temperature=tau)
+
+
+@call("rows_are_independent")
+def one_bracket_for_all(x: Array, k: Any, tau: float) -> Array:
+    """The pivot of the first row for all rows, in float32: rows far from it lose digits."""
+    if np.ndim(x) < 2 or np.asarray(x).dtype != np.float64 or not np.isfinite(x).all():
+        return _project(x, k, temperature=tau)
+    pivot = np.max(x[0], initial=0.0)
+    return _project((x - pivot).astype(np.float32).astype(np.float64), k, temperature=tau)
+
+
+@call("rows_are_independent")
+def rows_in_the_order_of_their_totals(x: Array, k: Any, tau: float) -> Array:
+    """Rows are grouped by k, to be solved together, and come back in that order."""
+    out = _project(x, k, temperature=tau)
+    return out[np.argsort(k, kind="stable")] if np.ndim(x) == 2 and np.ndim(k) == 1 else out
+
+
+@call("a_bad_row_costs_no_other_row")
+def nan_spreads(x: Array, k: Any, tau: float) -> Array:
+    """A sum over the whole batch: NaN in one row is NaN in all."""
+    out = _project(x, k, temperature=tau)
+    return np.full_like(out, np.nan) if np.isnan(out).any() else out
+
+
+@call("a_bad_row_costs_no_other_row")
+def nan_rows_are_zero(x: Array, k: Any, tau: float) -> Array:
+    """NaN > theta is false, so a row with NaN comes back as numbers, and nobody is told."""
+    out = _project(x, k, temperature=tau)
+    return np.nan_to_num(out) if np.ndim(x) > 1 else out

@@ -1,0 +1,1 @@
+"""Losses and tangents that are not what they are called."""
