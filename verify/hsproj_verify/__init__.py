@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hsproj_verify.oracles.certificate import Certificate, certificate
+    from hsproj_verify.pytest_items import parametrize_with_checks
     from hsproj_verify.report import Report
     from hsproj_verify.runner import check
     from hsproj_verify.target import Target
@@ -18,9 +19,10 @@ _HOMES = {
     "Target": "target",
     "certificate": "oracles.certificate",
     "check": "runner",
+    "parametrize_with_checks": "pytest_items",
 }
 
-__all__ = ["Certificate", "Report", "Target", "certificate", "check"]
+__all__ = ["Certificate", "Report", "Target", "certificate", "check", "parametrize_with_checks"]
 
 
 def __getattr__(name: str) -> Any:

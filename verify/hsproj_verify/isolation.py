@@ -245,6 +245,7 @@ class Crew:
 
     def __init__(self, recipe: Recipe, terms: Terms, size: int, timeout: float) -> None:
         self.loaded: Loaded | None = None
+        self._refused: TargetError | None = None
         self._recipe = recipe
         self._terms = terms
         self._size = size
@@ -267,6 +268,8 @@ class Crew:
         """Each job as it is started, and its result as it comes."""
         import time
 
+        if self._refused is not None:
+            raise self._refused
         waiting = deque(jobs)
         open_jobs = len(waiting)
         while open_jobs:
@@ -314,7 +317,11 @@ class Crew:
             case Loaded():
                 self.loaded, worker.ready = message, True
                 return None
-            case TargetError() | ReplayError():
+            case TargetError():
+                self._refused = message
+                raise message
+            case ReplayError():
+                worker.job = None
                 raise message
             case Broken():
                 raise RuntimeError(f"the judge failed, not the target:\n{message.text}")
@@ -331,7 +338,8 @@ class Crew:
         if job is None:
             if worker.ready or worker.stalled:
                 return None
-            raise TargetError(f"can't load the target {self._recipe.name!r}: {reason}")
+            self._refused = TargetError(f"can't load the target {self._recipe.name!r}: {reason}")
+            raise self._refused
         if job.draws is None and log.draws:
             return Job(job.check, json.loads(log.draws), log.number, reason, log.examples)
         assert self.loaded is not None

@@ -105,20 +105,10 @@ def check(
     recipe = Recipe(target, _given(vjp=vjp, jvp=jvp, loss=loss, loss_and_grad=loss_and_grad), claiming, without)
     expected = dict(expected_failures or {})
     names = list(CHECKS) if only is None else list(dict.fromkeys(only))
-    unknown = sorted({*names, *expected} - set(CHECKS))
-    if unknown:
-        raise TargetError(f"unknown checks {unknown}; known: {', '.join(CHECKS)}")
-    if budget not in BUDGETS:
-        raise TargetError(f"budget must be one of {', '.join(BUDGETS)}; got {budget!r}")
-    examples = BUDGETS[budget] if examples is None else examples
-    if examples < 1 or not 0 < tolerance < math.inf:
-        raise TargetError(
-            f"examples must be at least 1 and tolerance positive and finite; got {examples} and {tolerance}"
-        )
-    if not timeout > 0 or (workers is not None and workers < 0):
-        raise TargetError(f"timeout must be positive and workers at least 0; got {timeout} and {workers}")
+    demand_known([*names, *expected])
     named = {name: companion for name, companion in recipe.companions.items() if isinstance(companion, str)}
-    terms = Terms(seed, examples, tolerance, named, shrink)
+    terms = Terms(seed, budgeted(budget) if examples is None else examples, tolerance, named, shrink)
+    demand_sensible(terms, timeout, workers)
     running: dict[str, None] = {}
     results: dict[str, Result] = {}
     with judging(recipe, terms, timeout, workers) as court, _Progress(progress, recipe.name, len(names)) as bar:
@@ -136,7 +126,7 @@ def check(
                 results[name] = _unfinished(name, name in running)
     loaded = court.loaded
     name, note = (loaded.name, loaded.note) if loaded else (recipe.name, "")
-    return Report(name, note, seed, examples, tolerance, tuple(results[name] for name in names))
+    return Report(name, note, seed, terms.examples, tolerance, tuple(results[name] for name in names))
 
 
 def replay(
@@ -190,6 +180,30 @@ def replay(
 
 def _given(**companions: Any) -> dict[str, Any]:
     return {name: companion for name, companion in companions.items() if companion is not None}
+
+
+def demand_known(names: Iterable[str]) -> None:
+    """Refuse what is no check."""
+    unknown = sorted(set(names) - set(CHECKS))
+    if unknown:
+        raise TargetError(f"unknown checks {unknown}; known: {', '.join(CHECKS)}")
+
+
+def demand_sensible(terms: Terms, timeout: float = TIMEOUT, workers: int | None = None) -> None:
+    """Refuse numbers that make no sense."""
+    if terms.examples < 1 or not 0 < terms.tolerance < math.inf:
+        raise TargetError(
+            f"examples must be at least 1 and tolerance positive and finite; got {terms.examples} and {terms.tolerance}"
+        )
+    if not timeout > 0 or (workers is not None and workers < 0):
+        raise TargetError(f"timeout must be positive and workers at least 0; got {timeout} and {workers}")
+
+
+def budgeted(budget: str) -> int:
+    """Examples a check, for a budget by name."""
+    if budget not in BUDGETS:
+        raise TargetError(f"budget must be one of {', '.join(BUDGETS)}; got {budget!r}")
+    return BUDGETS[budget]
 
 
 def _unfinished(name: str, running: bool) -> Result:

@@ -102,14 +102,14 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     return Exit.PASSED if report.verdict == "pass" else Exit.FAILED
 
 
-def read_expected(path: Path | None) -> dict[str, str]:
+def read_expected(path: Path | None, option: str = "--expected-failures") -> dict[str, str]:
     """What a file of expected failures says: {check: reason}."""
     if path is None:
         return {}
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TargetError(f"--expected-failures {path}: {error}") from error
+        raise TargetError(f"{option} {path}: {error}") from error
     if not all(isinstance(reason, str) and reason for reason in table.values()):
-        raise TargetError(f'--expected-failures {path}: every line must read check = "reason"')
+        raise TargetError(f'{option} {path}: every line must read check = "reason"')
     return table
