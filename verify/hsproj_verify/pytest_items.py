@@ -162,9 +162,7 @@ def parametrize_with_checks(
         expected = expected_failures(target) if callable(expected_failures) else expected_failures or {}
         demand_known(expected)
         for name in names:
-            marks = [pytest.mark.hsproj]
-            if name in expected:
-                marks.append(pytest.mark.xfail(reason=expected[name], strict=True))
+            marks = [pytest.mark.xfail(reason=expected[name], strict=True)] if name in expected else []
             parameters.append(
                 pytest.param(target, CheckOf(CHECKS[name], terms), id=f"{target.name}-{name}", marks=marks)
             )
