@@ -98,7 +98,15 @@ def _judge(options: argparse.Namespace) -> Exit:
     if not 0 < options.tolerance < float("inf"):
         raise TargetError(f"tolerance must be positive and finite; got {options.tolerance}")
     target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
-    verdicts = list(judge(target, list(vectors.load(*options.group)), options.tolerance))
+    chosen = list(vectors.load(*options.group))
+    verdicts: list[Verdict] = []
+    interrupted = False
+    try:
+        verdicts.extend(
+            judge(target, chosen, options.tolerance)
+        )  # what an iterator gives until it is interrupted is kept
+    except KeyboardInterrupt:
+        interrupted = True
     failures = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAILED]
     for verdict in failures[:_SHOWN]:
         print(_failure_text(verdict), end="\n\n")
@@ -112,9 +120,9 @@ def _judge(options: argparse.Namespace) -> Exit:
         print(f"{' '.join(row):28}" + "".join(f"{counts[name][row]:5} {name}" for name in counts))
     for reason, number in Counter(v.reason.partition(":")[0] for v in verdicts if v.outcome is Outcome.SKIPPED).items():
         print(f"skipped {number}: {reason}")
-    passed = not failures and counts["passed"].total() > 0
+    passed = not failures and counts["passed"].total() > 0 and not interrupted
     said = ", ".join(f"{counter.total()} {name}" for name, counter in counts.items())
-    print(f"{target.name}: {'PASS' if passed else 'FAIL'} ({said})")
+    print(f"{target.name}: {'PASS' if passed else 'FAIL'} ({said}{', then interrupted' if interrupted else ''})")
     return Exit.PASSED if passed else Exit.FAILED
 
 
