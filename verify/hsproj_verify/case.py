@@ -57,9 +57,10 @@ class Case:
 
         from hsproj_verify.strategies import FAMILIES, problems
 
-        claimed = [f for f in families or FAMILIES if _FAMILY_CLAIMS.get(f, "batch") in {*self.target.claims, "batch"}]
-        family = self.draw(st.sampled_from(claimed))
         claims = self.target.claims
+        family = self.draw(
+            st.sampled_from([f for f in families or FAMILIES if _FAMILY_CLAIMS.get(f, set()) <= {*claims}])
+        )
         with_temperature = temperature and "temperature" in claims
         return self.draw(  # type: ignore[no-any-return]
             problems(family, temperature=with_temperature, real_k="real-k" in claims, min_size=min_size)
@@ -106,11 +107,49 @@ class Case:
 
     def pull_back(self, problem: Problem, g: np.ndarray) -> np.ndarray:
         """The target's vjp of one row, as float64."""
+        return self._product("vjp", self.target.pull_back, problem, g)
+
+    def push_forward(self, problem: Problem, v: np.ndarray) -> np.ndarray:
+        """The target's jvp of one row, as float64."""
+        return self._product("jvp", self.target.push_forward, problem, v)
+
+    def _product(self, name: str, function: Callable[..., Any], problem: Problem, v: np.ndarray) -> np.ndarray:
         try:
-            came = self.call(self.target.pull_back, problem.x, problem.total, g.copy(), problem.temperature)
+            came = self.call(function, problem.x, problem.total, v.copy(), problem.temperature)
         except Raised as raised:
-            raise self.failure(problem, f"its vjp raised {raised}", str(raised), cotangent=g) from raised
-        return self.numbers(came, problem, problem.n, doing="vjp", cotangent=g)
+            raise self.failure(problem, f"its {name} raised {raised}", str(raised), companion=(name, v)) from raised
+        return self.numbers(came, problem, problem.n, doing=name, companion=(name, v))
+
+    def lose(self, problem: Problem, targets: np.ndarray) -> float:
+        """The target's loss of one row."""
+        name = "loss_and_grad" if self.target.loss is None else "loss"
+        return self._loss(name, self.target.lose, problem, targets, lambda came: (came, None))[0]
+
+    def lose_with_gradient(self, problem: Problem, targets: np.ndarray) -> tuple[float, np.ndarray]:
+        """The target's loss of one row and its gradient, as float64."""
+
+        def pair(came: Any) -> tuple[Any, Any]:
+            loss, gradient = came
+            return loss, gradient
+
+        return self._loss("loss_and_grad", self.target.lose_with_gradient, problem, targets, pair)
+
+    def _loss(
+        self, name: str, function: Callable[..., Any], problem: Problem, y: np.ndarray, split: Callable[[Any], Any]
+    ) -> tuple[float, np.ndarray]:
+        shown: dict[str, Any] = {"companion": (name, y)}
+        try:
+            came = self.call(function, problem.x, y.copy(), problem.total, problem.temperature)
+        except Raised as raised:
+            raise self.failure(problem, f"its {name} raised {raised}", str(raised), **shown) from raised
+        try:
+            loss, gradient = split(came)
+        except Exception:
+            reason = f"{name} returned no pair (loss, gradient)"
+            raise self.failure(problem, reason, _text(came), **shown) from None
+        number = float(self.numbers(loss, problem, doing=name, **shown))
+        empty = np.empty(0)
+        return number, empty if gradient is None else self.numbers(gradient, problem, problem.n, doing=name, **shown)
 
     def reject(self) -> None:
         """Give this example up: it does not have what the check is about."""
@@ -123,24 +162,35 @@ class Case:
         problem: Problem,
         *,
         cotangent: np.ndarray | None = None,
+        companion: tuple[str, np.ndarray] | None = None,
         then: str = "",
         others: Sequence[Problem] = (),
         last: Sequence[str] = (),
     ) -> list[str]:
-        """Python that makes the calls of a witness: other ones first, then the one that matters, then what is looked at."""
+        """Python that makes the calls of a witness: other ones first, then the one that matters, then what is looked at.
+
+        The one that matters is a call of the projection; of the vjp, given a `cotangent`; of another `companion`, given its
+        name and the array it takes.
+        """
         x = f"x = {array_source(problem.x)}"
         lines = ["import numpy as np", self.target.origin]
         lines += [self.call_source(other, array_source(other.x)) for other in others]
-        return [*lines, x, then, self.call_source(problem, "x", cotangent), *last]
+        if cotangent is not None:
+            companion = ("vjp", cotangent)
+        return [*lines, x, then, self.call_source(problem, "x", companion), *last]
 
-    def call_source(self, problem: Problem, x: str, cotangent: np.ndarray | None = None) -> str:
-        """The call of the target (of its vjp, given a cotangent) as Python."""
-        target = self.target
-        takes = "temperature" in target.claims if cotangent is None else target.pulls_back_temperatures
-        option = f", temperature={number_source(problem.temperature)}" if takes else ""
-        if cotangent is None:
+    def call_source(self, problem: Problem, x: str, companion: tuple[str, np.ndarray] | None = None) -> str:
+        """The call of the target, or of a companion with the array it takes, as Python."""
+        if companion is None:
+            option = (
+                f", temperature={number_source(problem.temperature)}" if "temperature" in self.target.claims else ""
+            )
             return f"function({x}, {number_source(problem.total)}{option})"
-        return f"vjp({x}, {number_source(problem.total)}, {array_source(cotangent)}{option})"
+        name, array = companion[0], array_source(companion[1])
+        option = f", temperature={number_source(problem.temperature)}" if self.target.takes_temperature(name) else ""
+        if name in ("vjp", "jvp"):
+            return f"{name}({x}, {number_source(problem.total)}, {array}{option})"
+        return f"{name}({x}, {array}, {number_source(problem.total)}{option})"
 
     def failure(
         self, problem: Problem, reason: str, came: Any, truth: Sequence[Fraction] | None = None, **shown: Any
@@ -158,10 +208,16 @@ class Case:
         what: str,
         own: np.ndarray | None = None,
         factor: float = 1.0,
+        *,
+        truth: Sequence[Fraction] | None = None,
         **shown: Any,
     ) -> None:
-        """Fail unless p is within the tolerance (times `factor`) of the exact answer, or of the target's `own` other one."""
-        truth = problem.solution.p if own is None else fractions(own)
+        """Fail unless p is within the tolerance (times `factor`) of the exact answer, or of the target's `own` other one.
+
+        `truth` is the exact answer, if it was found in another way than by the oracle.
+        """
+        if truth is None:
+            truth = problem.solution.p if own is None else fractions(own)
         error = error_in_eps(p, truth, problem.eps)
         if not error <= self.tolerance * factor:
             against = "" if own is None else f" from {array_source(own)}"
@@ -170,7 +226,14 @@ class Case:
 
 # What checks of structure and calling draw from: a target that only fails at 1e300 fails there, and not everywhere.
 MODERATE = ("ordinary", "tied", "saturated-and-tied")
-_FAMILY_CLAIMS = {"huge-offset": "offsets", "huge-scale": "offsets", "float32": "float32"}
+_FAMILY_CLAIMS = {
+    "huge-offset": {"offsets"},
+    "huge-scale": {"offsets"},
+    "tiny-temperature": {"offsets"},
+    "subnormal": {"subnormals"},
+    "float32": {"float32"},
+    "float32-offset": {"float32", "offsets"},
+}
 
 
 def failed(reason: str, lines: Sequence[str], came: Any, truth: Sequence[Fraction]) -> CheckFailure:

@@ -24,20 +24,26 @@ CLAIMS = {
     "float32": "takes and returns float32",
     "integers": "takes integer scores",
     "offsets": "takes scores and temperatures of any magnitude",
+    "subnormals": "takes scores and temperatures below the normal floats",
     "infinities": "takes -inf (masked) and +inf (forced) scores",
     "layouts": "takes strided, reversed, read-only and big-endian arrays",
     "long": "takes rows of thousands of scores",
     "exact": "keeps bounds, ties and zero derivatives to the last bit, where others keep a tolerance",
+    "empty": "takes rows without scores, and batches without rows",
+    "axis": "takes axis=, along which to project",
+    "threads": "may be called from several threads at once",
     "errors": "refuses bad input, with an exception or with NaN",
     "vjp": "has a vector-Jacobian product",
     "jvp": "has a Jacobian-vector product",
     "loss": "has the HyperSimplex loss of a row",
     "loss-gradient": "has that loss together with its gradient",
+    "own-temperature": "takes a temperature for each row of a batch",
+    "vjp-batch": "its vjp takes batches, too",
     "rounded": "gives the float nearest to the exact answer, ties to even",
 }
 """What a target may or may not claim to do. It is judged in full on what it claims; the rest is skipped, with the reason."""
 
-UNUSUAL = frozenset({"rounded"})
+UNUSUAL = frozenset({"rounded", "own-temperature", "vjp-batch"})
 """Claims that a target makes only if it says so: in `Target.claims`, by `--with`, or its function by an attribute
 `hsproj_verify_claims`, a collection of them."""
 
@@ -91,7 +97,7 @@ class Target:
     >>> from hsproj_verify.target import Target
     >>> uniform = Target("uniform", lambda x, k: np.full(x.shape, k / x.shape[-1]))
     >>> sorted(set(uniform.claims))[:3]
-    ['batch', 'errors', 'exact']
+    ['batch', 'empty', 'errors']
     """
 
     name: str
@@ -110,8 +116,7 @@ class Target:
         claims = set({*CLAIMS} - UNUSUAL | {*said} if self.claims is None else self.claims)
         _demand_known(claims)
         claims -= {claim for claim, any_of in _NEEDED.items() if all(getattr(self, name) is None for name in any_of)}
-        if not takes(self.project, "temperature"):
-            claims.discard("temperature")
+        claims -= {name for name in ("temperature", "axis") if not takes(self.project, name)}
         object.__setattr__(self, "claims", frozenset(claims))
 
     def without(self, *claims: str) -> Target:
@@ -152,9 +157,11 @@ class Target:
         """The same target with a combined call, by name."""
         return replace(self, project_and_vjp=_callable(name, _find(name)[0]))
 
-    def __call__(self, x: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
+    def __call__(self, x: np.ndarray, k: Any, temperature: Any = 1.0, **options: Any) -> Any:
         """The target's projection, as it came."""
-        return self.project(x, k, temperature=temperature) if "temperature" in self.claims else self.project(x, k)
+        if "temperature" in self.claims:
+            options["temperature"] = temperature
+        return self.project(x, k, **options)
 
     def pull_back(self, x: np.ndarray, k: Any, g: np.ndarray, temperature: float = 1.0) -> Any:
         """The target's vjp, as it came."""

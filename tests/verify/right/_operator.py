@@ -34,7 +34,7 @@ def rows(function: Callable[[Array, float, float], Array]) -> Callable[..., Arra
             raise ValueError("k")
         floats = x.astype(np.float64, copy=True) if x.dtype.kind != "f" else x
         out = np.empty(floats.shape, floats.dtype.newbyteorder("="))
-        for i in np.ndindex(x.shape[:-1]):
+        for i in np.ndindex(x.shape[:-1]) if x.shape[-1] else ():
             row = floats[i]
             out[i] = np.nan if np.isnan(row).any() else function(row, float(k_rows[i]), float(temperature))
         return out
@@ -74,9 +74,14 @@ def centred(v: Array, free: Array, temperature: float) -> Array:
     return out
 
 
-def relative(x: Array) -> Array:
-    """The scores relative to the largest, in extended precision: an offset costs nothing."""
-    return x.astype(np.longdouble) - x.max()
+def relative(x: Array, k: float, tau: float) -> Array:
+    """The scores relative to the one after the k largest, in extended precision: offsets and small tau cost nothing.
+
+    theta lies less than tau below that score, so further than 2 tau from it a score is 0 or 1 wherever exactly it is.
+    """
+    z = x.astype(np.longdouble)
+    z -= np.sort(z)[::-1][min(int(k), z.size - 1)]
+    return np.clip(z, -2 * np.longdouble(tau), 2 * np.longdouble(tau))
 
 
 def total(z: Array, theta: Any, tau: float) -> Any:
@@ -85,10 +90,10 @@ def total(z: Array, theta: Any, tau: float) -> Any:
 
 
 def from_threshold(threshold: Callable[[Array, float, float], Any]) -> Solve:
-    """Solves with a way to find theta of the scores `relative` to the largest."""
+    """Solves with a way to find theta of the `relative` scores."""
 
     def solve(x: Array, k: float, tau: float) -> Row:
-        z = relative(x)
+        z = relative(x, k, tau)
         theta = threshold(z, k, tau)
         return Row(np.clip((z - theta) / tau, 0, 1).astype(x.dtype.newbyteorder("=")), (z > theta) & (z < theta + tau))
 

@@ -11,7 +11,7 @@ from right._operator import Array, Row, operator, relative
 
 def solve(x: Array, k: float, tau: float) -> Row:
     order = np.argsort(-x, kind="stable")
-    z = relative(x)[order]
+    z = relative(x, k, tau)[order]
     w = np.clip(k - np.arange(len(z)), 0, 1)
     y = z - tau * w
     step = int(k)

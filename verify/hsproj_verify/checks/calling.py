@@ -16,7 +16,11 @@ from hsproj_verify.problems import array_source, error_in_eps
 
 @check("calling", "batch")
 def rows_are_independent(case: Case) -> None:
-    """Each row of a batch, with its own k, gets the answer it gets alone."""
+    """Each row of a batch, with its own k, gets the answer it gets alone.
+
+    Made for: Sorting along the wrong axis; the first k taken for all rows. In arXiv 2602.23336 the loss projects
+    across the batch.
+    """
     batch = draw_batch(case)
     alone = [case.project(problem) for problem in batch.problems]
     came = batch.project(batch.x.copy(), batch.k.copy()).astype(np.float64)
@@ -27,7 +31,10 @@ def rows_are_independent(case: Case) -> None:
 
 @check("calling", "batch", "errors")
 def a_bad_row_costs_no_other_row(case: Case) -> None:
-    """A NaN row in a batch is refused, or comes back as NaN and leaves the other rows as they were."""
+    """A NaN row in a batch is refused, or comes back as NaN and leaves the other rows as they were.
+
+    Made for: A maximum over the whole batch, which one NaN turns into NaN; np.nan_to_num.
+    """
     batch = draw_batch(case)
     alone = [case.project(problem) for problem in batch.problems]
     batch.x[1, 0] = np.nan
@@ -45,7 +52,10 @@ def a_bad_row_costs_no_other_row(case: Case) -> None:
 
 @check("calling", "batch")
 def a_batch_is_untouched(case: Case) -> None:
-    """The caller's arrays of scores and totals hold the same bits afterwards."""
+    """The caller's arrays of scores and totals hold the same bits afterwards.
+
+    Made for: Sorting in place, or k -= forced, on the caller's arrays.
+    """
     batch = draw_batch(case)
     x, k = batch.x.copy(), batch.k.copy()
     batch.project(x, k)
@@ -57,7 +67,10 @@ def a_batch_is_untouched(case: Case) -> None:
 
 @check("calling", "batch", "float32")
 def dtype_of_a_batch_is_kept(case: Case) -> None:
-    """float32 rows give float32 rows, also where the totals are float64 or integers."""
+    """float32 rows give float32 rows, also where the totals are float64 or integers.
+
+    Made for: float64 totals that promote float32 scores.
+    """
     batch = draw_batch(case, "float32")
     came = batch.project(batch.x.copy(), batch.k.copy())
     if came.dtype != batch.x.dtype:
@@ -66,7 +79,10 @@ def dtype_of_a_batch_is_kept(case: Case) -> None:
 
 @check("calling")
 def input_is_untouched(case: Case) -> None:
-    """The caller's array holds the same bits afterwards."""
+    """The caller's array holds the same bits afterwards.
+
+    Made for: x -= x.max() to avoid overflow, on the caller's array.
+    """
     problem = case.problem("ordinary", "tied", "float32")
     x = problem.x
     case.project(problem, x)
@@ -76,7 +92,10 @@ def input_is_untouched(case: Case) -> None:
 
 @check("calling")
 def dtype_is_kept(case: Case) -> None:
-    """float64 in, float64 out; float32 in, float32 out, where that is claimed."""
+    """float64 in, float64 out; float32 in, float32 out, where that is claimed.
+
+    Made for: np.float64 constants that promote float32 scores; compiled code for one dtype only.
+    """
     problem = case.problem("ordinary", "float32")
     came = case.answer(problem, problem.x)
     case.numbers(came, problem, problem.n)
@@ -87,7 +106,10 @@ def dtype_is_kept(case: Case) -> None:
 
 @check("calling", "real-k")
 def a_whole_total_may_come_as_a_float(case: Case) -> None:
-    """K = 2.0 is k = 2."""
+    """K = 2.0 is k = 2.
+
+    Made for: An index computed from k: range(k) and x[k] want an int.
+    """
     problem = case.problem(*MODERATE)
     k = float(math.floor(problem.k))
     whole = problem.with_scores(problem.scores, k=k)
@@ -105,7 +127,10 @@ def a_whole_total_may_come_as_a_float(case: Case) -> None:
 
 @check("calling")
 def ordinary_calls_give_no_warning(case: Case) -> None:
-    """A right call gives no RuntimeWarning: no division by zero at a vertex, no NaN that is masked afterwards."""
+    """A right call gives no RuntimeWarning: no division by zero at a vertex, no NaN that is masked afterwards.
+
+    Made for: Division by the number of free entries, which is 0 on a vertex.
+    """
     problem = case.problem("tied", "saturated-and-tied", "near-kink", "extreme-k", "huge-offset")
     with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
         warnings.simplefilter("error", RuntimeWarning)
@@ -114,7 +139,10 @@ def ordinary_calls_give_no_warning(case: Case) -> None:
 
 @check("calling", "layouts")
 def memory_layout_does_not_matter(case: Case) -> None:
-    """Strided, reversed, read-only and big-endian arrays give what a plain array gives."""
+    """Strided, reversed, read-only and big-endian arrays give what a plain array gives.
+
+    Made for: C and CUDA extensions that read the buffer as if it were contiguous and native.
+    """
     from hypothesis import strategies as st
 
     problem = case.problem("ordinary", "tied")
@@ -133,7 +161,10 @@ def memory_layout_does_not_matter(case: Case) -> None:
 
 @check("calling")
 def the_same_call_gives_the_same_bits(case: Case) -> None:
-    """Repeating a call, at once and with another one in between, changes nothing."""
+    """Repeating a call, at once and with another one in between, changes nothing.
+
+    Made for: Parallel sums in no fixed order; random pivots that decide the last bit.
+    """
     problem, other = case.problem(*MODERATE), case.problem("ordinary")
     first, second = case.project(problem), case.project(problem)
     case.project(other)
@@ -145,7 +176,10 @@ def the_same_call_gives_the_same_bits(case: Case) -> None:
 
 @check("calling")
 def earlier_answers_stay_as_they_were(case: Case) -> None:
-    """An answer belongs to the caller: a later call does not write into it, nor is it the caller's own input."""
+    """An answer belongs to the caller: a later call does not write into it, nor is it the caller's own input.
+
+    Made for: A work array handed out as the answer; the input handed back where it is feasible already.
+    """
     problem = case.problem(*MODERATE)
     other = problem.with_scores(problem.x[::-1])
     x = problem.x
@@ -163,7 +197,10 @@ def earlier_answers_stay_as_they_were(case: Case) -> None:
 
 @check("calling", "errors")
 def bad_input_is_refused(case: Case) -> None:
-    """Bad k (outside [0, n], NaN), NaN scores, complex scores, strings, temperatures <= 0: an exception, or NaN."""
+    """Bad k (outside [0, n], NaN), NaN scores, complex scores, strings, temperatures <= 0: an exception, or NaN.
+
+    Made for: k outside [0, n], NaN and complex scores are silently accepted by many, and something comes back.
+    """
     from hypothesis import strategies as st
 
     problem = case.problem("ordinary", temperature=False)

@@ -13,7 +13,10 @@ from hsproj_verify.checks._registry import check
 
 @check("structure")
 def order_is_preserved(case: Case) -> None:
-    """A larger score never gets a smaller p, beyond rounding."""
+    """A larger score never gets a smaller p, beyond rounding.
+
+    Made for: Answers put back by the sorting permutation instead of its inverse.
+    """
     problem = case.problem(*MODERATE, min_size=2)
     p = case.project(problem)
     ascending = p[np.argsort(problem.x, kind="stable")]
@@ -23,7 +26,10 @@ def order_is_preserved(case: Case) -> None:
 
 @check("structure", "exact")
 def equal_scores_get_equal_p(case: Case) -> None:
-    """Equal scores get the same p, to the last bit, wherever they stand."""
+    """Equal scores get the same p, to the last bit, wherever they stand.
+
+    Made for: Hard top-k at ties, and block averages that sum tied entries in different orders.
+    """
     problem = case.problem("tied", "saturated-and-tied", min_size=2)
     p = case.project(problem)
     for score in set(problem.scores):
@@ -34,7 +40,10 @@ def equal_scores_get_equal_p(case: Case) -> None:
 
 @check("structure")
 def permuting_scores_permutes_p(case: Case) -> None:
-    """P(x[s]) = P(x)[s] for every permutation s."""
+    """P(x[s]) = P(x)[s] for every permutation s.
+
+    Made for: Answers left in sorted order; answers cached by shape.
+    """
     from hypothesis import strategies as st
 
     problem = case.problem(*MODERATE, min_size=2)
@@ -45,7 +54,10 @@ def permuting_scores_permutes_p(case: Case) -> None:
 
 @check("structure")
 def adding_a_constant_leaves_p_unchanged(case: Case) -> None:
-    """P(x + c) = P(x): shown where x + c is exact."""
+    """P(x + c) = P(x): shown where x + c is exact.
+
+    Made for: Clipping x before finding the threshold; brackets that start at 0.
+    """
     from hypothesis import strategies as st
 
     problem = case.problem("tied", "saturated-and-tied")
@@ -58,7 +70,10 @@ def adding_a_constant_leaves_p_unchanged(case: Case) -> None:
 
 @check("structure")
 def complement_is_the_projection_of_the_negated_scores(case: Case) -> None:
-    """P(n, k)(x) = 1 - P(n, n - k)(-x)."""
+    """P(n, k)(x) = 1 - P(n, n - k)(-x).
+
+    Made for: Upper bounds treated with less care than lower ones: x >= theta + tau where x > theta is meant.
+    """
     problem = case.problem(*MODERATE)
     if Fraction(problem.n - problem.k) != problem.n - Fraction(problem.k):
         return case.reject()
@@ -69,7 +84,10 @@ def complement_is_the_projection_of_the_negated_scores(case: Case) -> None:
 
 @check("structure")
 def projecting_twice_changes_nothing(case: Case) -> None:
-    """P(P(x)) = P(x) at temperature 1, up to the rounding of P(x) itself, which a projection does not magnify."""
+    """P(P(x)) = P(x) at temperature 1, up to the rounding of P(x) itself, which a projection does not magnify.
+
+    Made for: Equation 5 of arXiv 2602.23336 as printed: projecting x / 2 is not idempotent.
+    """
     problem = case.problem(*MODERATE, temperature=False)
     once = case.project(problem)
     if not np.isfinite(once).all():
@@ -80,11 +98,14 @@ def projecting_twice_changes_nothing(case: Case) -> None:
 
 @check("structure")
 def moves_no_further_than_the_scores(case: Case) -> None:
-    """||P(x) - P(y)|| <= ||x - y|| / tau: the operator is 1/tau-Lipschitz."""
+    """||P(x) - P(y)|| <= ||x - y|| / tau: the operator is 1/tau-Lipschitz.
+
+    Made for: Heuristics that jump, such as rounding to the nearest vertex when it is near.
+    """
     from hypothesis import strategies as st
 
-    problem = case.problem("ordinary", "tied", "near-kink", min_size=2)
-    moves = st.lists(st.floats(-2.0, 2.0), min_size=problem.n, max_size=problem.n)
+    problem = case.problem("ordinary", "tied", "near-kink", min_size=3)
+    moves = st.lists(st.integers(-16, 16).map(lambda i: i / 32), min_size=problem.n, max_size=problem.n)
     other = problem.with_scores(problem.x + np.array(case.draw(moves)))
     p, q = case.project(problem), case.project(other)
     allowed = np.linalg.norm(other.x - problem.x) / problem.temperature
@@ -95,7 +116,10 @@ def moves_no_further_than_the_scores(case: Case) -> None:
 
 @check("structure", "temperature")
 def scaling_scores_and_temperature_changes_nothing(case: Case) -> None:
-    """P(c x; c tau) = P(x; tau) for powers of two c, which round nothing."""
+    """P(c x; c tau) = P(x; tau) for powers of two c, which round nothing.
+
+    Made for: The temperature applied after the projection, or tolerances that are absolute.
+    """
     from hypothesis import strategies as st
 
     problem = case.problem(*MODERATE)
@@ -108,7 +132,10 @@ def scaling_scores_and_temperature_changes_nothing(case: Case) -> None:
 
 @check("structure", "infinities")
 def masked_scores_drop_out(case: Case) -> None:
-    """-inf gets p = 0, +inf gets p = 1, and the others get what they would get without them."""
+    """-inf gets p = 0, +inf gets p = 1, and the others get what they would get without them.
+
+    Made for: Masks of -1e9, and -inf - (-inf): NaN and -inf are silently accepted by many.
+    """
     from hypothesis import strategies as st
 
     problem = case.problem("ordinary", "tied")

@@ -8,8 +8,9 @@ integers, which is what rationals with a common denominator are.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -98,11 +99,31 @@ class Solution:
                 distances.append(min(abs(x - theta), abs(x - theta - self.temperature)) / norm)
         return min(distances, default=None)
 
-    def vjp(self, cotangent: Sequence[Number]) -> tuple[Fraction, ...]:
-        """The exact Jacobian (of the free set as it is) times `cotangent`; the Jacobian is symmetric."""
-        g = {i: Fraction(cotangent[i]) for i in self.free}
+    def vjp(self, cotangent: Sequence[Number], free: Collection[int] | None = None) -> tuple[Fraction, ...]:
+        """The exact Jacobian times `cotangent`, of the free set as it is or of another one; the Jacobian is symmetric."""
+        g = {i: Fraction(cotangent[i]) for i in (self.free if free is None else free)}
         mean = sum(g.values(), Fraction(0)) / max(len(g), 1)
         return tuple((g[i] - mean) / self.temperature if i in g else Fraction(0) for i in range(len(self.p)))
+
+    def limiting_sets(self) -> list[tuple[int, ...]]:
+        """The free sets of smooth points arbitrarily near: with `vjp`, they give the generalised (Bouligand) Jacobians.
+
+        Next to a free entry, any of the kinks may be free nearby: that entry balances what they move. Where no entry is free,
+        kinks of both kinds have to balance each other, or none is free.
+        """
+        lower, upper = set(self.lower_kinks), set(self.upper_kinks)
+        kinks = sorted(lower | upper)
+        subsets = (set(c) for size in range(len(kinks) + 1) for c in itertools.combinations(kinks, size))
+        balanced = (a for a in subsets if self.free or not a or (a & lower and a & upper))
+        return [tuple(sorted({*self.free} | a)) for a in balanced]
+
+    def loss(self, targets: Sequence[Number]) -> Fraction:
+        """The exact HyperSimplex loss, 1/2 ||p* - targets||^2."""
+        return sum(((p - Fraction(y)) ** 2 for p, y in zip(self.p, targets, strict=True)), Fraction(0)) / 2
+
+    def loss_gradient(self, targets: Sequence[Number], free: Collection[int] | None = None) -> tuple[Fraction, ...]:
+        """Its exact gradient in the scores, J (p* - targets), k being a constant; `free` as for `vjp`."""
+        return self.vjp([p - Fraction(y) for p, y in zip(self.p, targets, strict=True)], free)
 
     def jacobian(self) -> tuple[tuple[Fraction, ...], ...]:
         """The exact Jacobian, row by row."""

@@ -1,0 +1,154 @@
+"""Checks at the edges of what can be asked: no choice at all, one score, none, totals next to whole numbers."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from hsproj_verify.case import MODERATE, Case, Raised, as_array, failed
+from hsproj_verify.checks._registry import check
+from hsproj_verify.problems import Problem, array_source
+
+
+@check("edges")
+def without_a_choice_all_are_zero_or_one(case: Case) -> None:
+    """With k = 0 every entry is 0, with k = n every entry is 1, whatever the scores.
+
+    Made for: Thresholds that start at the largest score minus tau, and scans that end one breakpoint early.
+    """
+    from hypothesis import strategies as st
+
+    problem = case.problem(*MODERATE, "huge-offset")
+    problem = problem.with_scores(problem.scores, k=float(case.draw(st.sampled_from([0, problem.n]))))
+    case.close(case.project(problem), problem, f"k = {problem.total} leaves no choice")
+
+
+@check("edges")
+def one_score_gets_the_whole_total(case: Case) -> None:
+    """With n = 1, p = k.
+
+    Made for: Differences of neighbouring scores, which one score does not have.
+    """
+    from hypothesis import strategies as st
+
+    real = "real-k" in case.target.claims
+    k = case.draw(st.sampled_from([0.0, 1.0, *([0.5, 0.25, 1e-9] if real else [])]))
+    score = case.draw(st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6)))
+    problem = case.problem(*MODERATE).with_scores([score], k=k)
+    case.close(case.project(problem), problem, "one score")
+
+
+@check("edges")
+def equal_scores_share_the_total(case: Case) -> None:
+    """Where all scores are equal, every entry is k / n, whatever the score.
+
+    Made for: Variances and ranges used as scales: 0 where all scores are equal.
+    """
+    from hypothesis import strategies as st
+
+    like = case.problem(*MODERATE)
+    score = case.draw(st.sampled_from([0.0, 1.0, -2.5, *([1e12, -1e300] if "offsets" in case.target.claims else [])]))
+    problem = like.with_scores([score] * like.n)
+    case.close(case.project(problem), problem, "equal scores")
+
+
+@check("edges")
+def negative_zero_is_zero(case: Case) -> None:
+    """Scores of 0.0 and -0.0 are equal: they get the same p, and what 0.0 alone would get.
+
+    Made for: Radix sorts and comparisons of bits, to which -0.0 is another number than 0.0.
+    """
+    from hypothesis import strategies as st
+
+    like = case.problem("tied", min_size=2)
+    zeros = st.lists(st.sampled_from([0.0, -0.0, 1.0]), min_size=like.n, max_size=like.n)
+    problem = like.with_scores(case.draw(zeros))
+    p = case.project(problem)
+    case.close(p, problem, "zeros of both signs")
+    group = p[problem.x == 0.0]
+    if not np.all(group == group[:1]):
+        raise case.failure(problem, "0.0 and -0.0 get different p", p)
+
+
+@check("edges")
+def total_one_is_sparsemax(case: Case) -> None:
+    """With k = 1 the answer is the projection onto the simplex (Held, Wolfe and Crowder 1974; sparsemax), in rationals.
+
+    Made for: None known; it guards against an oracle of ours that shares a mistake: this formula is another one.
+    """
+    problem = case.problem(*MODERATE, "near-kink")
+    problem = problem.with_scores(problem.scores, k=1.0)
+    case.close(case.project(problem), problem, "against sparsemax", truth=_sparsemax(problem))
+
+
+@check("edges")
+def all_but_one_is_sparsemax_of_what_is_left_out(case: Case) -> None:
+    """With k = n - 1, 1 - p is the projection of -x onto the simplex.
+
+    Made for: Indices such as x[k] that leave the array at k = n - 1 or k = n.
+    """
+    problem = case.problem(*MODERATE, "near-kink")
+    problem = problem.with_scores(problem.scores, k=problem.n - 1.0)
+    left_out = _sparsemax(problem.with_scores([-x for x in problem.scores], k=1.0))
+    case.close(case.project(problem), problem, "against sparsemax of -x", truth=[1 - p for p in left_out])
+
+
+def _sparsemax(problem: Problem) -> list[Fraction]:
+    """max(z - theta, 0), with theta from the longest prefix of the sorted z = x / tau in which all are above it."""
+    z = [Fraction(x) / Fraction(problem.temperature) for x in problem.scores]
+    theta, total = Fraction(0), Fraction(0)
+    for count, largest in enumerate(sorted(z, reverse=True), start=1):
+        total += largest
+        if largest <= (total - 1) / count:
+            break
+        theta = (total - 1) / count
+    return [max(entry - theta, Fraction(0)) for entry in z]
+
+
+@check("edges", "real-k")
+def totals_next_to_whole_numbers_are_not_whole(case: Case) -> None:
+    """A total a rounding, or 1e-9, or a half off a whole number is taken as it is.
+
+    Made for: int(k) and round(k): k = 2 - 1e-9 becomes 1 or 2. `int(n * p)` loses a positive this way.
+    """
+    from hypothesis import strategies as st
+
+    problem = case.problem(*MODERATE, "vertex")
+    whole = case.draw(st.integers(0, problem.n))
+    off = case.draw(st.sampled_from([0.5, 1e-9, -1e-9, 1e-12, -1e-12, 1e-3]))
+    k = case.draw(st.sampled_from([whole + off, math.nextafter(whole, -math.inf), math.nextafter(whole, math.inf)]))
+    problem = problem.with_scores(problem.scores, k=min(max(k, 0.0), float(problem.n)))
+    case.close(case.project(problem), problem, f"k = {problem.k!r}")
+
+
+@check("edges", "empty")
+def no_scores_have_no_p(case: Case) -> None:
+    """A row without scores, whose total is 0, has an answer without entries, in the dtype of the scores.
+
+    Made for: max() of an empty array, which raises.
+    """
+    _answers_empty(case, np.zeros(0), 0)
+
+
+@check("edges", "empty", "batch")
+def a_batch_without_rows_has_an_answer_without_rows(case: Case) -> None:
+    """Scores of shape (0, n) have an answer of that shape.
+
+    Made for: Reductions over no rows, and loops that never set what they return.
+    """
+    from hypothesis import strategies as st
+
+    _answers_empty(case, np.zeros((0, case.draw(st.integers(1, 5)))), case.draw(st.sampled_from([0, 1])))
+
+
+def _answers_empty(case: Case, x: np.ndarray, k: Any) -> None:
+    lines = ["import numpy as np", case.target.origin, f"x = np.zeros({x.shape})", f"function(x, {k})"]
+    try:
+        came = as_array(case.call(case.target, x, k, 1.0))
+    except Raised as raised:
+        raise failed(f"it raised {raised}", lines, str(raised), []) from raised
+    if came.shape != x.shape or came.dtype != x.dtype:
+        raise failed(f"shape {x.shape} came back as {came.dtype} {came.shape}", lines, array_source(came), [])

@@ -1,0 +1,413 @@
+"""What passes and what fails: `RIGHT`, the definition in rationals, and for each check a small implementation that fails it.
+
+The wrong ones are written down as somebody might have: a function of one row where that is all there is to it, else the call
+as the judge makes it. Their names say what is wrong.
+"""
+
+# ruff: noqa: D101, D102, D103
+# mypy: disable-error-code="no-any-return"
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hsproj_verify.oracles import exact
+from hsproj_verify.target import Target
+
+Array = np.ndarray
+Row = Callable[[Array, float, float], Array]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An implementation that fails a check, and the Python it is made of."""
+
+    target: Target
+    source: str
+
+
+FAILING: dict[str, Example] = {}
+"""By name of the check."""
+
+
+def row_by_rationals(x: Array, k: float, temperature: float) -> Array:
+    """The definition, solved exactly and rounded once."""
+    return exact.solve(x.tolist(), k, temperature).nearest(x.dtype)
+
+
+def _rows(function: Row) -> Callable[..., Array]:
+    """A function of one row as one of batches along any axis, with a k and a temperature each, that refuses bad input."""
+
+    def project(x: Any, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+        x = np.moveaxis(np.asarray(x), axis, -1)
+        if x.dtype.kind not in "iuf":
+            raise TypeError(f"scores must be real numbers; got {x.dtype}")
+        totals = np.broadcast_to(np.asarray(k, dtype=float), x.shape[:-1])
+        temperatures = np.broadcast_to(np.asarray(temperature, dtype=float), x.shape[:-1])
+        if not np.all((totals >= 0) & (totals <= x.shape[-1])) or not np.all(temperatures > 0):
+            raise ValueError("k must be in [0, n], temperatures positive")
+        p = np.empty(x.shape, x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.float64)
+        for i in np.ndindex(x.shape[:-1]):
+            row = x[i].astype(p.dtype)
+            p[i] = np.nan if np.isnan(row).any() else function(row, float(totals[i]), float(temperatures[i]))
+        return np.moveaxis(p, -1, axis)
+
+    return project
+
+
+project = _rows(row_by_rationals)
+
+
+def _product(x: Any, k: Any, g: Any, temperature: Any = 1.0) -> Array:
+    """The exact Jacobian times g, a row each: it is symmetric, so this is both products."""
+    x, g = np.asarray(x), np.asarray(g)
+    totals, temperatures = np.broadcast_to(k, x.shape[:-1]), np.broadcast_to(temperature, x.shape[:-1])
+    out = np.empty(x.shape, x.dtype)
+    for i in np.ndindex(x.shape[:-1]):
+        solution = exact.solve(x[i].tolist(), float(totals[i]), float(temperatures[i]))
+        out[i] = [float(v) for v in solution.vjp(g[i].tolist())]
+    return out
+
+
+def vjp(x: Any, k: Any, g: Any, temperature: Any = 1.0) -> Array:
+    """The exact vector-Jacobian product."""
+    return _product(x, k, g, temperature)
+
+
+def jvp(x: Any, k: Any, v: Any, temperature: Any = 1.0) -> Array:
+    """The exact Jacobian-vector product."""
+    return _product(x, k, v, temperature)
+
+
+def loss_and_grad(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> tuple[float, Array]:
+    """The exact loss and gradient."""
+    solution, y = exact.solve(scores.tolist(), k, temperature), targets.tolist()
+    return float(solution.loss(y)), np.array([float(v) for v in solution.loss_gradient(y)], dtype=scores.dtype)
+
+
+def loss(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
+    """The exact loss."""
+    return loss_and_grad(scores, targets, k, temperature)[0]
+
+
+_ORIGIN = "\n".join(
+    f"from hsproj_verify.checks.examples import {name}"
+    for name in ("project as function", "vjp", "jvp", "loss", "loss_and_grad")
+)
+RIGHT = Target("right", project, vjp, origin=_ORIGIN, jvp=jvp, loss=loss, loss_and_grad=loss_and_grad).claiming(
+    "rounded", "own-temperature", "vjp-batch"
+)
+"""An implementation that passes every check."""
+
+
+def _fails(*names: str, instead_of: str = "project", by_row: bool = False) -> Callable[[Any], Any]:
+    """Register a wrong implementation of one of the functions under the checks that it fails."""
+
+    def register(wrong: Any) -> Any:
+        source = inspect.getsource(wrong)
+        source = source[re.search("^(def|class) ", source, re.MULTILINE).start() :]  # type: ignore[union-attr]
+        called: Any = _rows(wrong) if by_row else wrong() if inspect.isclass(wrong) else wrong
+        origin = _ORIGIN if instead_of == "project" else _ORIGIN + f"\n# {instead_of}: the one above"
+        changes: dict[str, Any] = {instead_of: called}
+        target = replace(RIGHT, name=wrong.__name__, origin=origin, **changes)
+        for name in names:
+            FAILING[name] = Example(target, source)
+        return wrong
+
+    return register
+
+
+# Feasibility, optimality
+
+
+@_fails("entries_lie_in_the_unit_interval", by_row=True)
+def softmax_times_k(x: Array, k: float, temperature: float) -> Array:
+    e = np.exp((x - x.max()) / temperature)
+    return k * e / e.sum()
+
+
+@_fails("total_is_k", by_row=True)
+def total_at_most_k(x: Array, k: float, temperature: float) -> Array:
+    p = np.clip(x / temperature, 0, 1)
+    return p if p.sum() <= k else row_by_rationals(x, k, temperature)
+
+
+@_fails(
+    "one_threshold_explains_every_entry",
+    "accurate_at_huge_scales",
+    "adding_a_constant_leaves_p_unchanged",
+    "equal_scores_share_the_total",
+    by_row=True,
+)
+def clip_then_rescale(x: Array, k: float, temperature: float) -> Array:
+    p = np.clip(x / temperature, 0, 1)
+    return np.clip(p * k / max(p.sum(), 1e-9), 0, 1)
+
+
+# Accuracy
+
+
+@_fails(
+    "accurate_on_ordinary_scores",
+    "accurate_near_kinks",
+    "accurate_on_staircases",
+    "accurate_in_float32",
+    "agrees_with_cvxpy",
+    "projecting_twice_changes_nothing",
+    by_row=True,
+)
+def equation_5_as_printed(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(x / 2, k, temperature)
+
+
+@_fails("accurate_on_tied_scores", "equal_scores_get_equal_p", by_row=True)
+def hard_at_ties(x: Array, k: float, temperature: float) -> Array:
+    if len(set(x.tolist())) == len(x):
+        return row_by_rationals(x, k, temperature)
+    p = np.zeros_like(x)
+    p[np.argsort(-x, kind="stable")[: int(k)]] = 1
+    return p
+
+
+@_fails("accurate_on_saturated_ties", "accurate_on_vertices", by_row=True)
+def stops_past_the_interval(x: Array, k: float, temperature: float) -> Array:
+    solution = exact.solve(x.tolist(), k, temperature)
+    if solution.theta_high is None or solution.theta_low == solution.theta_high:
+        return row_by_rationals(x, k, temperature)
+    return np.clip((x - float(solution.theta_high) - 1e-7) / temperature, 0, 1)
+
+
+@_fails("accurate_at_extreme_totals", "totals_next_to_whole_numbers_are_not_whole", by_row=True)
+def truncates_k(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(x, int(k), temperature)
+
+
+@_fails(
+    "accurate_with_a_huge_offset",
+    "accurate_at_tiny_temperatures",
+    "accurate_in_float32_with_an_offset",
+    by_row=True,
+)
+def threshold_as_one_float(x: Array, k: float, temperature: float) -> Array:
+    theta = x.dtype.type(exact.solve(x.tolist(), k, temperature).threshold)
+    return np.clip((x - theta) / temperature, 0, 1)
+
+
+@_fails("accurate_at_subnormal_scales", by_row=True)
+def multiplies_by_the_reciprocal(x: Array, k: float, temperature: float) -> Array:
+    z = (x - x.max()) * (1 / np.float64(temperature))
+    return row_by_rationals(z.astype(x.dtype), k, 1.0) if np.isfinite(z).all() else np.full_like(x, k / x.size)
+
+
+@_fails("every_entry_is_the_nearest_float", by_row=True)
+def rounds_twice(x: Array, k: float, temperature: float) -> Array:
+    return np.nextafter(row_by_rationals(x, k, temperature), x.dtype.type(0.5))
+
+
+@_fails("accurate_on_long_rows", by_row=True)
+def ranks_in_eight_bits(x: Array, k: float, temperature: float) -> Array:
+    p = np.zeros_like(x)
+    p[:255] = row_by_rationals(x[:255], min(k, 255, x.size), temperature)
+    return p
+
+
+@_fails("integer_scores_are_promoted")
+def into_the_dtype_of_the_scores(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x, k, temperature).astype(np.asarray(x).dtype)
+
+
+# Edges
+
+
+@_fails("without_a_choice_all_are_zero_or_one", "no_scores_have_no_p", by_row=True)
+def at_least_one(x: Array, k: float, temperature: float) -> Array:
+    x.max()
+    return row_by_rationals(x, max(k, 1.0), temperature)
+
+
+@_fails("one_score_gets_the_whole_total", by_row=True)
+def one_score_is_certain(x: Array, k: float, temperature: float) -> Array:
+    return np.ones_like(x) if x.size == 1 else row_by_rationals(x, k, temperature)
+
+
+@_fails("negative_zero_is_zero", by_row=True)
+def sorts_by_bits(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(x - 2.0**-40 * np.signbit(x) * (x == 0), k, temperature)
+
+
+@_fails("total_one_is_sparsemax", by_row=True)
+def softmax_at_one(x: Array, k: float, temperature: float) -> Array:
+    return softmax_times_k(x, k, temperature) if k == 1 else row_by_rationals(x, k, temperature)
+
+
+@_fails("all_but_one_is_sparsemax_of_what_is_left_out", by_row=True)
+def top_k_at_the_end(x: Array, k: float, temperature: float) -> Array:
+    return 1.0 * (x > x.min()) if k == x.size - 1 else row_by_rationals(x, k, temperature)
+
+
+@_fails("a_batch_without_rows_has_an_answer_without_rows")
+def stacks_its_rows(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return np.stack(list(project(x, k, temperature))) if np.ndim(x) == 2 else project(x, k, temperature)
+
+
+# Structure
+
+
+@_fails("order_is_preserved", by_row=True)
+def smallest_first(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(-x, k, temperature)
+
+
+@_fails("permuting_scores_permutes_p", by_row=True)
+def stays_sorted(x: Array, k: float, temperature: float) -> Array:
+    return np.sort(row_by_rationals(x, k, temperature))[::-1]
+
+
+@_fails("complement_is_the_projection_of_the_negated_scores", by_row=True)
+def without_upper_bound(x: Array, k: float, temperature: float) -> Array:
+    z = np.sort(x / temperature)[::-1]
+    theta = (np.cumsum(z) - k) / np.arange(1, x.size + 1)
+    theta = theta[np.flatnonzero(z > theta)[-1]] if k > 0 else z[0]
+    return np.minimum(np.maximum(x / temperature - theta, 0), 1)
+
+
+@_fails("moves_no_further_than_the_scores", by_row=True)
+def four_times_as_steep(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(x, k, temperature / 4)
+
+
+@_fails("scaling_scores_and_temperature_changes_nothing", by_row=True)
+def forgets_the_temperature(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(x, k, 1.0)
+
+
+@_fails("masked_scores_drop_out", by_row=True)
+def masks_are_small_numbers(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(np.nan_to_num(x, neginf=-1.0, posinf=10.0), k, temperature)
+
+
+# Calling
+
+
+@_fails("rows_are_independent")
+def first_k_for_all_rows(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x, np.ravel(k)[0], temperature)
+
+
+@_fails("a_bad_row_costs_no_other_row")
+def nan_spreads(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    p = project(x, k, temperature)
+    return np.full_like(p, np.nan) if np.isnan(p).any() else p
+
+
+@_fails("a_batch_is_untouched")
+def counts_down(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    p = project(x, k, temperature)
+    if np.ndim(k):
+        k -= 1
+    return p
+
+
+@_fails("dtype_of_a_batch_is_kept", "dtype_is_kept")
+def always_float64(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x, k, temperature).astype(np.float64)
+
+
+@_fails("input_is_untouched")
+def centres_in_place(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    x -= x.max()
+    return project(x, k, temperature)
+
+
+@_fails("a_whole_total_may_come_as_a_float")
+def counts_to_k(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    if k == int(k):
+        range(k)
+    return project(x, k, temperature)
+
+
+@_fails("ordinary_calls_give_no_warning")
+def divides_by_the_number_of_free_entries(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    p = project(x, k, temperature)
+    np.float64(k) / np.count_nonzero((p > 0) & (p < 1))
+    return p
+
+
+@_fails("memory_layout_does_not_matter")
+def reads_the_buffer(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(np.frombuffer(x.base if x.base is not None else x, np.float64)[: x.size], k, temperature)
+
+
+@_fails("the_same_call_gives_the_same_bits")
+class SumsInAnyOrder:
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, x: Array, k: Any, temperature: Any = 1.0) -> Array:
+        p = project(x, k, temperature)
+        return np.nextafter(p, p.dtype.type(0.5)) if self.rng.random() < 0.5 else p
+
+
+@_fails("earlier_answers_stay_as_they_were")
+class HandsOutItsBuffer:
+    def __init__(self) -> None:
+        self.buffers: dict[Any, Array] = {}
+
+    def __call__(self, x: Array, k: Any, temperature: Any = 1.0) -> Array:
+        p = project(x, k, temperature)
+        buffer = self.buffers.setdefault((p.shape, p.dtype), p)
+        buffer[...] = p
+        return buffer
+
+
+@_fails("bad_input_is_refused")
+def takes_anything(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    try:
+        return project(x, k, temperature)
+    except (TypeError, ValueError):
+        return np.zeros(np.shape(x))
+
+
+# Derivatives
+
+
+@_fails("vjp_matches_the_exact_jacobian", instead_of="vjp")
+def not_divided_by_the_temperature(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    return vjp(x, k, g, temperature) * temperature
+
+
+@_fails("vjp_vanishes_at_tied_saturated_scores", instead_of="vjp")
+def blocks_of_equal_output(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    p, out = project(x, k, temperature), np.zeros_like(g)
+    for value in set(p.tolist()):
+        block = p == value
+        out[block] = (g[block] - g[block].mean()) / temperature
+    return out
+
+
+@_fails("vjp_sums_to_zero", instead_of="vjp")
+def straight_through(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    return g / temperature
+
+
+@_fails("vjp_agrees_with_finite_differences", instead_of="vjp")
+def of_another_k(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    return vjp(x, x.size - k, g, temperature)
+
+
+@_fails("vjp_is_right_on_long_rows", instead_of="vjp")
+def centres_over_all(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    return (g - g.mean()) / temperature
+
+
+@_fails("vjp_leaves_scores_and_cotangent_untouched", instead_of="vjp")
+def centres_the_cotangent(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    out = vjp(x, k, g, temperature)
+    g -= g.mean()
+    return out
