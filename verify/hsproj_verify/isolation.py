@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,6 +168,7 @@ class _Worker:
         self.stalled = ""
         self.took = 0.0
         self._seen = 0
+        self._waited = 0.0
         self._since = self._until = 0.0
         # In a session of its own: Ctrl-C in the terminal is the parent's to handle, and a kill takes its children along.
         self._process = subprocess.Popen(
@@ -193,14 +195,21 @@ class _Worker:
         self.job = job
         self.send(job)
 
-    def watch(self, now: float) -> float:
+    def watch(self) -> float:
         """Seconds in the call that it is in, if any; how long the one before took is in `took`."""
         log = Log.read(self.log, draws=False)
+        now = time.monotonic() - self._queued()
         self.took = 0.0
         if not log.in_call or log.calls != self._seen:
             self.took, self._seen, self._since, self._until = self._until - self._since, log.calls, now, now
         self._until = now
         return now - self._since
+
+    def _queued(self) -> float:
+        """Seconds that it waited for a processor, where Linux tells: nobody's fault, least of all the target's."""
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            self._waited = int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[1]) / 1e9
+        return self._waited
 
     def death(self) -> str:
         """Ends it, and says how it died if it did so by itself."""
@@ -266,8 +275,6 @@ class Crew:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Job | Result]:
         """Each job as it is started, and its result as it comes."""
-        import time
-
         if self._refused is not None:
             raise self._refused
         waiting = deque(jobs)
@@ -284,7 +291,7 @@ class Crew:
             try:
                 worker, message = self._inbox.get(timeout=_POLL)
             except queue.Empty:
-                self._end_stalled(time.monotonic())
+                self._end_stalled()
                 continue
             if worker not in self._workers:
                 continue  # the end of one that was ended here
@@ -301,9 +308,9 @@ class Crew:
         log.touch()
         self._workers.append(_Worker(self._recipe, self._terms, log, self._inbox))
 
-    def _end_stalled(self, now: float) -> None:
+    def _end_stalled(self) -> None:
         for worker in self._workers:
-            late = worker.watch(now) - self._timeout
+            late = worker.watch() - self._timeout
             self._grace -= max(worker.took - self._timeout, 0.0)
             if late > max(self._grace, 0.0) and not worker.stalled:
                 worker.stalled, worker.ready = f"no answer within {self._timeout:g} s", False
