@@ -14,7 +14,7 @@ from hsproj_verify.checks import Check
 from hsproj_verify.draws import Recorded, Replayed, ReplayError, decode, encode
 from hsproj_verify.recording import Terms, recording
 from hsproj_verify.report import Outcome, Result
-from hsproj_verify.target import CLAIMS, Target
+from hsproj_verify.target import Target
 
 
 def run_check(check: Check, target: Target, terms: Terms, record: Callable[[list[Any]], None] | None = None) -> Result:
@@ -24,7 +24,7 @@ def run_check(check: Check, target: Target, terms: Terms, record: Callable[[list
     """
     missing = [claim for claim in check.claims if claim not in target.claims]
     if missing:
-        reason = f"{missing[0]} not claimed: the target does not say that it {CLAIMS[missing[0]]}"
+        reason = f"{missing[0]} not claimed: {target.why_not(missing[0])}"
         return Result(check.name, check.level, Outcome.SKIPPED, reason, None, 0)
     failure, executed, draws = _search(check, target, terms, record)
     if failure is not None:

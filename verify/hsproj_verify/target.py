@@ -1,26 +1,36 @@
 """What is judged: somebody's projection, how to call it, and what it claims.
 
 A target is called as project(x, k) or, if it has such a parameter, project(x, k, temperature=tau); its vjp as vjp(x, k, g),
-likewise. x has one row or, where it claims batches, rows along the last axis with one k each.
+likewise. x has one row or, where it claims batches, rows along the last axis with one k each. Of a target with a fixed k, k
+is left out; one that takes rows only gets a single row as a batch of one.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from pathlib import Path
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from hsproj_verify.problems import Problem
+from hsproj_verify.targets import LIBRARIES, kind_of, python
+from hsproj_verify.targets._error import TargetError
+
+__all__ = ["CLAIMS", "COMPANIONS", "UNUSUAL", "Target", "TargetError", "load", "takes"]
+
 CLAIMS = {
     "temperature": "takes temperature=",
-    "batch": "takes (m, n) scores with one k a row",
+    "vectors": "takes (n,) scores",
+    "batch": "takes (m, n) scores",
+    "own-k": "takes a k for each row of a batch",
+    "any-k": "takes k",
     "real-k": "takes totals that are not whole",
+    "equality": "solves sum p = k",
+    "float64": "takes and returns float64",
     "float32": "takes and returns float32",
     "integers": "takes integer scores",
     "offsets": "takes scores and temperatures of any magnitude",
@@ -58,9 +68,10 @@ COMPANIONS = {
 # Which companions make a claim possible: any of them.
 _NEEDED = {"vjp": ("vjp",), "jvp": ("jvp",), "loss": ("loss", "loss_and_grad"), "loss-gradient": ("loss_and_grad",)}
 
+PROBED = frozenset({"vectors", "batch", "own-k", "real-k", "float64", "float32", "integers"})
+"""Claims that are assumed of a target that says nothing, until it refuses a plain case: see `hsproj_verify.probing`."""
 
-class TargetError(ValueError):
-    """A target that can't be found or called: the call of the judge was wrong, not the target."""
+CONSTRAINTS = {"eq": "sum p = k", "le": "sum p <= k"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,14 @@ class Target:
     claims : collection of str
         From `CLAIMS`; by default all that are not `UNUSUAL`, and those that `project` says it makes. "temperature" is dropped
         if `project` has no such parameter, "vjp" without a vjp, and so on.
+    fixed_k : float, optional
+        The only total there is, where k is no parameter: `project(x)`, `vjp(x, g)`, `loss(scores, targets)`.
+    constraint : str
+        "eq" for sum p = k; "le" for sum p <= k, which it is then judged by.
+    assumed : collection of str, optional
+        Claims that a probe may withdraw: `PROBED` by default, and none if `claims` are given.
+    unclaimed : mapping
+        Reasons why claims are not made, {claim: reason}, as far as there are any to be told.
     origin : str
         Python that brings `project` into scope as `function`, and the other functions by their names here: for witnesses.
     note : str
@@ -110,11 +129,27 @@ class Target:
     jvp: Callable[..., Any] | None = None
     loss: Callable[..., Any] | None = None
     loss_and_grad: Callable[..., Any] | None = None
+    fixed_k: float | None = None
+    constraint: str = "eq"
+    assumed: Collection[str] = None  # type: ignore[assignment]  # never None afterwards
+    unclaimed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         said = getattr(self.project, "hsproj_verify_claims", ())
+        if self.assumed is None:
+            object.__setattr__(self, "assumed", PROBED - {*said} if self.claims is None else frozenset())
         claims = set({*CLAIMS} - UNUSUAL | {*said} if self.claims is None else self.claims)
         _demand_known(claims)
+        if self.constraint not in CONSTRAINTS:
+            raise TargetError(f"constraint must be one of {', '.join(CONSTRAINTS)}; got {self.constraint!r}")
+        if self.fixed_k is not None:
+            if not 0 <= self.fixed_k < math.inf:
+                raise TargetError(f"fixed_k must satisfy 0 <= fixed_k; got {self.fixed_k!r}")
+            claims -= {"any-k", "own-k", "real-k"}
+        if self.constraint != "eq":
+            claims.discard("equality")
+        if "batch" not in claims:
+            claims.discard("own-k")
         claims -= {claim for claim, any_of in _NEEDED.items() if all(getattr(self, name) is None for name in any_of)}
         claims -= {name for name in ("temperature", "axis") if not takes(self.project, name)}
         object.__setattr__(self, "claims", frozenset(claims))
@@ -125,9 +160,38 @@ class Target:
         return replace(self, claims=frozenset(self.claims) - set(claims))
 
     def claiming(self, *claims: str) -> Target:
-        """The same target claiming more."""
+        """The same target claiming more, whatever a probe would say."""
         _demand_known(claims)
-        return replace(self, claims=frozenset(self.claims) | set(claims))
+        return replace(self, claims=frozenset(self.claims) | set(claims), assumed=frozenset(self.assumed) - set(claims))
+
+    def assuming(self, *claims: str) -> Target:
+        """The same target with claims that a probe may withdraw."""
+        return replace(self, assumed=frozenset(self.assumed) | set(claims))
+
+    def lacking(self, reasons: Mapping[str, str]) -> Target:
+        """The same target without these claims, {claim: reason}."""
+        return replace(self.without(*reasons), unclaimed={**self.unclaimed, **reasons})
+
+    def why_not(self, claim: str) -> str:
+        """Why it does not make a claim."""
+        reasons = {"any-k": f"k is {self.fixed_k}, always"} if self.fixed_k is not None else {}
+        if self.constraint != "eq":
+            reasons["equality"] = f"it solves {CONSTRAINTS[self.constraint]}"
+        reasons |= self.unclaimed
+        return reasons.get(claim, f"the target does not say that it {CLAIMS[claim]}")
+
+    def lacks(self, problem: Problem) -> str:
+        """Why the target is not to be asked this, by its claims; empty if it is."""
+        if self.fixed_k is not None and problem.k != self.fixed_k:
+            return f"k is {self.fixed_k}, always"
+        if problem.k != math.floor(problem.k) and self.fixed_k is None and "real-k" not in self.claims:
+            return f"real-k not claimed: {self.why_not('real-k')}"
+        dtype = "float32" if problem.dtype == "float32" else "float64"
+        if dtype not in self.claims:
+            return f"{dtype} not claimed: {self.why_not(dtype)}"
+        if problem.temperature != 1.0 and "temperature" not in self.claims:
+            return f"temperature not claimed: {self.why_not('temperature')}"
+        return ""
 
     def with_vjp(self, vjp: str | Callable[..., Any]) -> Target:
         """The same target with a vjp: by name, as `load` takes it, or the thing itself."""
@@ -147,11 +211,12 @@ class Target:
                 continue
             found, setup, expression = _find(companion)
             if isinstance(found, Target):
-                found, expression = getattr(found, name), f"{expression}.{name}"
+                part = "project" if kind_of(companion) in LIBRARIES else name
+                found, expression = getattr(found, part), f"{expression}.{part}"
             functions[name] = _callable(companion, found)
             origin = _lines(origin, _assign(name, setup, expression))
         claimed = {claim for claim, any_of in _NEEDED.items() if given.keys() & {*any_of}}
-        return replace(self, **functions, origin=origin, claims=frozenset({*self.claims} | claimed))
+        return replace(self, **functions, origin=origin).claiming(*claimed)
 
     def with_project_and_vjp(self, name: str) -> Target:
         """The same target with a combined call, by name."""
@@ -159,32 +224,61 @@ class Target:
 
     def __call__(self, x: np.ndarray, k: Any, temperature: Any = 1.0, **options: Any) -> Any:
         """The target's projection, as it came."""
-        if "temperature" in self.claims:
-            options["temperature"] = temperature
-        return self.project(x, k, **options)
+        return self._call("project", x, k, temperature=temperature, **options)
 
-    def pull_back(self, x: np.ndarray, k: Any, g: np.ndarray, temperature: float = 1.0) -> Any:
+    def pull_back(self, x: np.ndarray, k: Any, g: np.ndarray, temperature: Any = 1.0) -> Any:
         """The target's vjp, as it came."""
-        return self._companion("vjp", x, k, g, temperature=temperature)
+        return self._call("vjp", x, k, g, temperature=temperature)
 
-    def push_forward(self, x: np.ndarray, k: Any, v: np.ndarray, temperature: float = 1.0) -> Any:
+    def push_forward(self, x: np.ndarray, k: Any, v: np.ndarray, temperature: Any = 1.0) -> Any:
         """The target's jvp, as it came."""
-        return self._companion("jvp", x, k, v, temperature=temperature)
+        return self._call("jvp", x, k, v, temperature=temperature)
 
     def lose(self, scores: np.ndarray, targets: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
         """The target's loss, as it came."""
         if self.loss is None:
             return self.lose_with_gradient(scores, targets, k, temperature)[0]
-        return self._companion("loss", scores, targets, k, temperature=temperature)
+        return self._call("loss", scores, k, targets, temperature=temperature)
 
     def lose_with_gradient(self, scores: np.ndarray, targets: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
         """The target's loss and gradient, as they came."""
-        return self._companion("loss_and_grad", scores, targets, k, temperature=temperature)
+        return self._call("loss_and_grad", scores, k, targets, temperature=temperature)
 
-    def _companion(self, name: str, *arguments: Any, temperature: float) -> Any:
+    def _call(self, name: str, x: np.ndarray, k: Any, *arrays: Any, temperature: Any, **options: Any) -> Any:
         function = getattr(self, name)
         assert function is not None
-        return function(*arguments, temperature=temperature) if self.takes_temperature(name) else function(*arguments)
+        if self.takes_temperature(name):
+            options["temperature"] = temperature
+        if not (alone := self._wants_rows(name, np.ndim(x))):
+            if np.ndim(k) and "own-k" not in self.claims:
+                k = np.asarray(k)[0].item()  # checks draw rows with the same total then
+            return function(*self._ordered(name, x, k, *arrays), **options)
+        x, k = x[None], np.array([k]) if "own-k" in self.claims else k
+        came = function(*self._ordered(name, x, k, *(array[None] for array in arrays)), **options)
+        if alone and np.shape(came) != x.shape:
+            raise ValueError(f"scores of shape {x.shape} came back as {np.shape(came)}")
+        return came[0]
+
+    def call_source(self, name: str, x: str, k: Any, *arrays: str, temperature: Any, ndim: int = 1) -> str:
+        """A call of one of its functions as Python, the arrays as sources."""
+        rows = self._wants_rows(name, ndim)
+        total = repr(k) if not isinstance(k, str) else k
+        if rows:
+            x, arrays = f"{x}[None]", tuple(f"{array}[None]" for array in arrays)
+            total = f"np.array([{total}])" if "own-k" in self.claims else total
+        elif ndim > 1 and "own-k" not in self.claims:
+            total = f"{total}[0].item()"
+        option = [f"temperature={temperature!r}"] if self.takes_temperature(name) else []
+        called = "function" if name == "project" else name
+        return f"{called}({', '.join([*self._ordered(name, x, total, *arrays), *option])})" + "[0]" * rows
+
+    def _wants_rows(self, name: str, ndim: int) -> bool:
+        """Whether a single row is handed to it as a batch of one. A loss is that of one row, always."""
+        return ndim == 1 and "vectors" not in self.claims and name in ("project", "vjp", "jvp")
+
+    def _ordered(self, name: str, x: Any, k: Any, *arrays: Any) -> list[Any]:
+        totals = [k] if self.fixed_k is None else []
+        return [x, *arrays, *totals] if name.startswith("loss") else [x, *totals, *arrays]
 
     def takes_temperature(self, name: str) -> bool:
         """Whether this one of its functions takes temperature=, and the target claims so."""
@@ -215,7 +309,9 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 def load(spec: str, vjp: str | None = None) -> Target:
     """A target by name: ``package.module:function`` or ``path/to/file.py:function``.
 
-    The name may also be that of a `Target`, which then brings its own vjp, claims and note.
+    The name may also be that of a `Target`, which then brings its own vjp, claims and note. With one of the prefixes
+    ``torch:``, ``jax:`` and ``cupy:`` the function is one of that library's arrays; ``exec:`` stands before a command. See
+    `hsproj_verify.targets`.
 
     Raises
     ------
@@ -257,49 +353,12 @@ def _lines(*sources: str) -> str:
 
 def _find(spec: str) -> tuple[Any, str, str]:
     """What the name stands for, and how a witness gets at it: lines of Python, then an expression."""
-    module_name, colon, attribute = spec.rpartition(":")
-    if not colon or not module_name or not attribute:
-        raise TargetError(f"a target is package.module:function or path/to/file.py:function; got {spec!r}")
-    try:
-        if "" not in sys.path:
-            sys.path.insert(0, "")  # the caller's own package, as `python -m` would find it
-        if module_name.endswith(".py"):
-            module = _module_of_file(Path(module_name))
-            setup, expression = "from hsproj_verify.target import load", f"load({spec!r})"
-        else:
-            module = importlib.import_module(module_name)
-            setup, expression = f"from {module_name} import {attribute.partition('.')[0]}", attribute
-    except TargetError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise TargetError(
-            f"can't import {module_name!r} for the target {spec!r}: {type(error).__name__}: {error}"
-        ) from error
-    found: Any = module
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise TargetError(f"{module_name!r} has no {attribute!r}")
-        found = getattr(found, part)
-    if module_name.endswith(".py") and not isinstance(found, Target):
-        expression += ".project"
-    return found, setup, expression
-
-
-def _module_of_file(path: Path) -> Any:
-    if not path.is_file():
-        raise TargetError(f"no such file: {path}")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # its neighbours, as `python path` would find them
-    name = f"hsproj_verify_target_{path.stem}"  # must not shadow an installed module of the same name
-    stamp = (path.resolve(), path.stat().st_mtime_ns)
-    if getattr(sys.modules.get(name), "_hsproj_verify_stamp", None) == stamp:
-        return sys.modules[name]  # a function and its vjp share what the file holds
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    module._hsproj_verify_stamp = stamp  # type: ignore[attr-defined]
-    return module
+    by_load = "from hsproj_verify.target import load", f"load({spec!r})"
+    if kind := kind_of(spec):
+        module = importlib.import_module(f"hsproj_verify.targets.{'program' if kind == 'exec' else kind}")
+        return module.target(spec.partition(":")[2]), *by_load
+    found = python.find(spec)
+    if not python.is_file(spec):
+        return found, *python.source(spec)
+    setup, expression = by_load
+    return found, setup, expression if isinstance(found, Target) else f"{expression}.project"
