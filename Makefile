@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test lint types docs wheel-test exact-campaign bench check clean
+.PHONY: judge test lint types docs wheel-test mutants right exact-campaign bench check clean
 
 judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplexers, and print both reports
 	$(BIN)/hsproj-verify check hsproj:soft_binary_argmax --vjp hsproj:vjp --tolerance 0.5 --report hsproj-report.json
@@ -30,6 +30,12 @@ wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone i
 	$(PYTHON) -m venv build/wheel-venv
 	build/wheel-venv/bin/python -m pip install -q "$$(ls dist/*.whl)[test]"
 	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest -n auto --dist loadfile tests
+
+mutants: $(VENV)/.test ## docs/mutants.md: every check on every wrong implementation (some minutes)
+	$(BIN)/python tests/verify/mutant_matrix.py
+
+right: $(VENV)/.test ## 50 seeds on each right implementation: no false alarm (some twenty minutes on 2 cores)
+	$(BIN)/python tests/verify/right_campaign.py
 
 exact-campaign: $(VENV)/.test ## 10^6 problems against rationals: 0 misrounded entries, 0 wrong masks (about half an hour on 2 cores)
 	$(BIN)/python tests/support/exact_campaign.py --problems 1000000

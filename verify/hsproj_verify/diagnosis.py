@@ -102,7 +102,7 @@ def diagnose(target: Target, check: Check, draws: Sequence[Any], tolerance: floa
     found = [
         bug.says
         for part in parts
-        for bug in _lookalikes(target, part, tolerance)
+        for bug in lookalikes(target, part, tolerance)
         if _fails(bug.target(frozenset(target.claims)), check, draws, tolerance)
     ]
     return "; or ".join(dict.fromkeys(found))
@@ -111,9 +111,9 @@ def diagnose(target: Target, check: Check, draws: Sequence[Any], tolerance: floa
 _PARTS = {"batch": "batch", "vjp": "vjp", "jvp": "jvp", "loss": "loss", "loss-gradient": "loss_and_grad"}
 
 
-def _fails(target: Target, check: Check, draws: Sequence[Any], tolerance: float) -> bool:
+def _fails(model: Target, check: Check, draws: Sequence[Any], tolerance: float) -> bool:
     try:
-        check.run(Case(target, Replayed(draws), tolerance))
+        check.run(Case(model, Replayed(draws), tolerance))
     except CheckFailure:
         return True
     except Exception:  # the case was given up, or is not one that the model can be asked
@@ -121,56 +121,56 @@ def _fails(target: Target, check: Check, draws: Sequence[Any], tolerance: float)
     return False
 
 
-def _lookalikes(target: Target, part: str, tolerance: float) -> Iterator[KnownBug]:
+def lookalikes(target: Target, part: str, tolerance: float) -> Iterator[KnownBug]:
     """The known bugs of this part that answer as the target does."""
-    claims = frozenset(target.claims)
-    dtype = "float32" if "float64" in CLAIMS and "float64" not in claims else "float64"
+    dtype = "float32" if "float64" in CLAIMS and "float64" not in target.claims else "float64"
     unit = tolerance * float(np.finfo(dtype).eps)
-    probes = [probe for probe in (_BATCH_PROBES if part == "batch" else _PROBES) if _claimed(target, part, probe)]
-    truth = _implementation("project", _exact, claims)
+
+    def matching(bugs: Sequence[KnownBug], answers: Answers) -> Iterator[KnownBug]:
+        return (bug for bug in bugs if answers.are_of(bug.target(frozenset(target.claims)), part, unit))
+
     try:
-        answers = [_ask(target, part, probe, dtype) for probe in probes]
+        answers = Answers.of(target, part, _BATCH_PROBES if part == "batch" else _PROBES, dtype)
+        yield from matching([bug for bug in KNOWN if bug.part == part], answers)
+        if part != "project":
+            return
+        yield from matching(_imprecise(answers, _STOPS_EARLY, 1e-2), answers)
+        if "offsets" in target.claims and dtype == "float64" and not answers.wrong(unit):
+            answers = Answers.of(target, part, _OFFSET_PROBES, dtype)
+            yield from matching(_imprecise(answers, _ONE_FLOAT, 1e-3), answers)
     except Raised:
         return
-    truths = [_ask(truth, part, probe, "float64") for probe in probes]
-    bugs = [bug for bug in KNOWN if bug.part == part]
-    if part == "project":
-        bugs += _imprecise(
-            probes,
-            answers,
-            truths,
-            "threshold found to {:.0e} only: the search for it stops early, or sums in float32",
-            1e-2,
-        )
-    for bug in bugs:
-        modelled = (_ask(bug.target(claims), part, probe, "float64") for probe in probes)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a target answered to probes, and the truth."""
+
+    probes: Sequence[Probe]
+    came: Sequence[np.ndarray]
+    truth: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, target: Target, part: str, probes: Sequence[Probe], dtype: str) -> Answers:
+        """To those of the probes that it claims to take; `Raised` if it refuses one."""
+        claimed = [probe for probe in probes if _claimed(target, part, probe)]
+        right = _implementation("", _exact, frozenset(target.claims))
+        came = [_ask(target, part, probe, dtype) for probe in claimed]
+        return cls(claimed, came, [_ask(right, part, probe, "float64") for probe in claimed])
+
+    def wrong(self, unit: float) -> int:
+        """How many are further than this from the truth."""
+        return sum(not _close(came, truth, unit) for came, truth in zip(self.came, self.truth, strict=True))
+
+    def are_of(self, model: Target, part: str, unit: float) -> bool:
+        """Whether the model answers the same, and at least twice clearly not the truth."""
         told_apart = 0
-        for answer, model, right in zip(answers, modelled, truths, strict=True):
-            if not _close(answer, model, unit):
-                break
-            told_apart += not _close(model, right, 16 * unit)
-        else:
-            if told_apart >= 2:
-                yield bug
-    if part == "project" and "offsets" in claims and all(map(_close, answers, truths, [unit] * len(probes))):
-        yield from _held_as_one_float(target, unit)
-
-
-def _held_as_one_float(target: Target, unit: float) -> Iterator[KnownBug]:
-    probes = [probe for probe in _OFFSET_PROBES if _claimed(target, "project", probe)]
-    try:
-        answers = [_ask(target, "project", probe, "float64") for probe in probes]
-    except Raised:
-        return
-    truths = [
-        _ask(_implementation("project", _exact, frozenset(target.claims)), "project", probe, "float64")
-        for probe in probes
-    ]
-    says = "threshold held as one float: where all scores share an offset, the digits of x - theta are lost"
-    for bug in _imprecise(probes, answers, truths, says, 1e-3):
-        modelled = [_ask(bug.target(frozenset(target.claims)), "project", probe, "float64") for probe in probes]
-        if all(map(_close, answers, modelled, [unit] * len(probes))):
-            yield bug
+        for probe, came, truth in zip(self.probes, self.came, self.truth, strict=True):
+            modelled = _ask(model, part, probe, "float64")
+            if not _close(came, modelled, unit):
+                return False
+            told_apart += not _close(modelled, truth, 16 * unit)
+        return told_apart >= 2
 
 
 def _close(a: np.ndarray, b: np.ndarray, unit: float) -> bool:
@@ -217,7 +217,7 @@ def _ask(target: Target, part: str, probe: Probe, dtype: str) -> np.ndarray:
 # Models of the projection of one row
 
 
-def _exact(x: Numbers, k: float, tau: float) -> Numbers:
+def _exact(x: Numbers, k: float | Fraction, tau: float | Fraction) -> Numbers:
     return exact.solve(x, k, tau).p
 
 
@@ -285,7 +285,8 @@ def _in_float32(x: Numbers, k: float, tau: float) -> Numbers:
     return [float(v) for v in exact.solve(x, k, tau).nearest("float32")]
 
 
-_SCORES = "solves another problem: "
+_STOPS_EARLY = "threshold found to {:.0e} only: the search for it stops early, or sums in float32"
+_ONE_FLOAT = "threshold held as one float: where all scores share an offset, the digits of x - theta are lost"
 
 _OF_ROWS: dict[str, Callable[[Numbers, float, float], Numbers]] = {
     "projects x/2, not x: a factor 1/2 is missing from the objective": lambda x, k, tau: _exact(x, k, 2 * tau),
@@ -326,15 +327,9 @@ _OF_ROWS: dict[str, Callable[[Numbers, float, float], Numbers]] = {
 
 
 def _along_the_first_axis(x: list[list[float]], k: list[float], tau: float) -> list[Numbers]:
-    columns = [
-        _exact(column, min(total, len(x)), tau)
-        for column, total in zip(zip(*x, strict=True), _longer(k, x[0]), strict=True)
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _longer(k: Sequence[float], row: Sequence[float]) -> list[float]:
-    return [k[j % len(k)] for j in range(len(row))]
+    columns = zip(*x, strict=True)
+    p = [_exact(column, min(k[j % len(k)], len(x)), tau) for j, column in enumerate(columns)]
+    return [list(row) for row in zip(*p, strict=True)]
 
 
 def _flattened(x: list[list[float]], k: list[float], tau: float) -> list[Numbers]:
@@ -373,20 +368,20 @@ def _mean_over_support(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
 
 def _tied_are_free(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
     solution = exact.solve(x, k, tau)
-    out = list(solution.vjp(v))
+    out: list[Fraction | float] = list(solution.vjp(v))
     for i, p in enumerate(solution.p):
         tied = [j for j, y in enumerate(x) if y == x[i]]
         if p in (0, 1) and len(tied) > 1:
-            out[i] = _centred(v, tied, tied, tau)[i]  # type: ignore[call-overload]
+            out[i] = _centred(v, tied, tied, tau)[i]
     return out
 
 
 def _equal_p_are_free(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
     solution = exact.solve(x, k, tau)
-    out = list(solution.vjp(v))
+    out: list[Fraction | float] = list(solution.vjp(v))
     for i, p in enumerate(solution.p):
         if p in (0, 1):
-            out[i] = _centred(v, block := [j for j, q in enumerate(solution.p) if q == p], block, tau)[i]  # type: ignore[call-overload]
+            out[i] = _centred(v, block := [j for j, q in enumerate(solution.p) if q == p], block, tau)[i]
     return out
 
 
@@ -465,17 +460,14 @@ KNOWN: tuple[KnownBug, ...] = (
 """The table of known bugs; that of a threshold found to some digits only, with the digits measured, comes on top."""
 
 
-def _imprecise(
-    probes: Sequence[Probe], answers: Sequence[np.ndarray], truths: Sequence[np.ndarray], says: str, most: float
-) -> Iterator[KnownBug]:
+def _imprecise(answers: Answers, says: str, most: float) -> list[KnownBug]:
     """Right but for a threshold that is a little off: how much, is measured on the free entries of the answers."""
     shifts = {}
-    for probe, p, q in zip(probes, answers, truths, strict=True):
-        free = (p > 0) & (p < 1) & (q > 0) & (q < 1)
-        shifts[probe.x, probe.k, probe.temperature] = float((p - q)[free].mean()) if free.any() else 0.0
-    off = max((abs(shift) for shift in shifts.values()), default=0.0)
-    if not 1e-12 < off < most:
-        return
+    for probe, came, truth in zip(answers.probes, answers.came, answers.truth, strict=True):
+        free = (came > 0) & (came < 1) & (truth > 0) & (truth < 1)
+        shift = float((came - truth)[free].mean()) if free.any() else 0.0
+        shifts[probe.x, probe.k, probe.temperature] = shift
+    off = max(map(abs, shifts.values()), default=0.0)
 
     def model(x: Numbers, k: float, tau: float) -> Numbers:
         theta = exact.solve(x, k, tau).threshold
@@ -484,7 +476,7 @@ def _imprecise(
         shift = Fraction(shifts.get((tuple(x), k, tau), off))
         return [_clip((Fraction(v) - theta) / Fraction(tau) + shift) for v in x]
 
-    yield KnownBug(says.format(off), "project", model)
+    return [KnownBug(says.format(off), "project", model)] if 1e-12 < off < most else []
 
 
 def _implementation(part: str, model: Model, claims: frozenset[str]) -> Target:
@@ -522,7 +514,12 @@ def _implementation(part: str, model: Model, claims: frozenset[str]) -> Target:
             return as_float(value), np.array(_floats(gradient), dtype=scores.dtype)
         return loss(scores, targets, k, temperature), np.array(_floats(_gradient(*arguments)), dtype=scores.dtype)
 
-    companions = {"vjp": product("vjp"), "jvp": product("jvp"), "loss": loss, "loss_and_grad": loss_and_grad}
+    companions: dict[str, Any] = {
+        "vjp": product("vjp"),
+        "jvp": product("jvp"),
+        "loss": loss,
+        "loss_and_grad": loss_and_grad,
+    }
     return replace(Target("model", project, **companions), claims=claims)
 
 

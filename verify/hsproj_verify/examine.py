@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hsproj_verify.case import Case, CheckFailure
 from hsproj_verify.checks import Check
+from hsproj_verify.diagnosis import diagnose
 from hsproj_verify.draws import Recorded, Replayed, ReplayError, decode, encode
 from hsproj_verify.recording import Terms, recording
 from hsproj_verify.report import Outcome, Result
@@ -28,7 +30,10 @@ def run_check(check: Check, target: Target, terms: Terms, record: Callable[[list
         return Result(check.name, check.level, Outcome.SKIPPED, reason, None, 0)
     failure, executed, draws = _search(check, target, terms, record)
     if failure is not None:
-        return _failed(check, target, terms, failure, executed, draws)
+        failed = _failed(check, target, terms, failure, executed, draws)
+        with _quietly():
+            cause = diagnose(target, check, [decode(value) for value in draws], terms.tolerance)
+        return replace(failed, cause=cause)
     if executed == 0:
         return Result(check.name, check.level, Outcome.FAILED, "no example was executed", None, 0)
     return Result(check.name, check.level, Outcome.PASSED, "", None, executed)

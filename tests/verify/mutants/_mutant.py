@@ -25,6 +25,7 @@ class Mutant:
     """A wrong implementation; `caught_by` names checks that claim to catch what is wrong with it."""
 
     name: str
+    module: str
     origin: str
     caught_by: tuple[str, ...]
     target: Target
@@ -67,4 +68,10 @@ def call(*caught_by: str) -> Callable[[Callable[..., Any]], Mutant]:
 
 def _mutant(function: Callable[..., Any], caught_by: tuple[str, ...], target: Target) -> Mutant:
     name = function.__name__
-    return Mutant(name, inspect.getdoc(function) or "", caught_by, replace(target, name=name))
+    return Mutant(
+        name,
+        function.__module__.rpartition(".")[2],
+        inspect.getdoc(function) or "",
+        caught_by,
+        replace(target, name=name),
+    )

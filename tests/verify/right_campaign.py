@@ -1,0 +1,48 @@
+"""Judges the right implementations with many seeds: any failure is a false alarm, a bug of the judge.
+
+python tests/verify/right_campaign.py [--seeds N] [--processes N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+
+from rich.console import Console
+from rich.progress import track
+
+from hsproj_verify import check
+from right import RIGHT
+
+
+def false_alarms(name: str, seed: int) -> str:
+    """The failures of a right implementation, with their witnesses; "" if there are none."""
+    report = check(RIGHT[name], seed=seed, budget="quick")
+    try:
+        report.raise_for_failures()
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args(arguments)
+    runs = list(product(range(options.seeds), RIGHT))
+    with ProcessPoolExecutor(options.processes) as pool:
+        answers = pool.map(false_alarms, [name for _, name in runs], [seed for seed, _ in runs])
+        shown = track(answers, "right implementations", total=len(runs), console=Console(stderr=True))
+        alarms = [alarm for alarm in shown if alarm]
+    print(
+        "\n\n".join([*alarms, f"{len(RIGHT)} right implementations, {options.seeds} seeds: {len(alarms)} false alarms"])
+    )
+    return int(bool(alarms))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
