@@ -29,9 +29,14 @@ through all {checks} checks at the quick budget (seed {seed}). Each must be caug
 one for its kind; a slice of this runs with the tests, for three seeds. The mutants are in `tests/verify/mutants/`, and derive
 from an implementation that passes everything.
 
-*For its kind* are the checks the mutant names, in bold if they caught it in this run; *others* counts further checks that failed
-it. *Likely cause* is what the report said.
+*For its kind* are the checks the mutant names, in bold if they caught it in this run; *others* counts further checks that
+failed it. *Likely cause* is what the report said.
 """
+
+HEAD = """| mutant | bug, and where it is from | for its kind | others | likely cause |
+|---|---|---|---|---|"""
+
+IDLE = "Either no mutant has such a bug, or none claims what the check is about: its worth is not shown here."
 
 
 def failed_checks(name: str, seed: int) -> dict[str, str]:

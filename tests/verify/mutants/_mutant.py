@@ -67,11 +67,5 @@ def call(*caught_by: str) -> Callable[[Callable[..., Any]], Mutant]:
 
 
 def _mutant(function: Callable[..., Any], caught_by: tuple[str, ...], target: Target) -> Mutant:
-    name = function.__name__
-    return Mutant(
-        name,
-        function.__module__.rpartition(".")[2],
-        inspect.getdoc(function) or "",
-        caught_by,
-        replace(target, name=name),
-    )
+    name, module = function.__name__, function.__module__.rpartition(".")[2]
+    return Mutant(name, module, inspect.getdoc(function) or "", caught_by, replace(target, name=name))
