@@ -44,7 +44,7 @@ def test_bugs_that_are_not_in_the_table_look_like_none_that_is(name: str) -> Non
         ("projects_half_of_x", "one_threshold_explains_every_entry", "projects x/2"),
         ("total_at_most_k", "total_is_k", "sum <= k instead of = k"),
         ("temperature_applied_after", "total_is_k", "temperature applied after"),
-        ("tolerance_of_1e_5", "accurate_on_ordinary_scores", "threshold found to 3e-06 only"),
+        ("tolerance_of_1e_5", "accurate_on_ordinary_scores", "threshold found to "),
         ("threshold_as_one_float", "accurate_with_a_huge_offset", "threshold held as one float"),
         ("along_the_wrong_axis", "rows_are_independent", "sorted along the wrong axis"),
         ("blocks_within_1e_9", "vjp_vanishes_at_tied_saturated_scores", "vjp treats tied saturated scores as free"),

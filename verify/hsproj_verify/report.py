@@ -39,6 +39,7 @@ class Result:
     witness: Witness | None
     executed: int
     replay: Mapping[str, Any] | None = None
+    cause: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON report."""
@@ -48,6 +49,7 @@ class Result:
             "level": self.level,
             "outcome": self.outcome.value,
             "reason": self.reason,
+            "cause": self.cause,
             "executed": self.executed,
             "witness": witness,
             "replay": self.replay,
@@ -164,6 +166,8 @@ _STYLES = {
 def failure_text(result: Result) -> str:
     """A failure with its witness, for people."""
     lines = [f"{result.level} / {result.name}: {result.reason}"]
+    if result.cause:
+        lines.append(f"    likely cause: {result.cause}")
     if result.witness is not None:
         lines += [f"    {line}" for line in result.witness.code.splitlines()]
         lines += [f"    # came:  {result.witness.came}", f"    # exact: {result.witness.exact}"]
