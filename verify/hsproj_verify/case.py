@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hsproj_verify.errors import Errors
 from hsproj_verify.problems import Problem, array_source, as_float, error_in_eps, number_source
 from hsproj_verify.target import Target
 
@@ -17,13 +18,30 @@ if TYPE_CHECKING:
     from hsproj_verify.draws import Draws
 
 
+class Entry(NamedTuple):
+    """One entry of an answer, at an index: what came, the exact one, rounded, and their difference, rounded."""
+
+    at: int
+    came: float
+    exact: float
+    off: float
+
+
 @dataclass(frozen=True)
 class Witness:
-    """A failing case: Python to paste, what came, and the exact answer."""
+    """A case: Python to paste, what came, and the exact answer.
+
+    Attributes
+    ----------
+    code, came, exact : str
+    entries : tuple of Entry
+        Where rows of one length were compared: their entries, of long rows those that are furthest off.
+    """
 
     code: str
     came: str
     exact: str
+    entries: tuple[Entry, ...] = ()
 
 
 class CheckFailure(Exception):  # noqa: N818 - a verdict, not an error of the judge
@@ -46,6 +64,7 @@ class Case:
     target: Target
     data: Draws
     tolerance: float
+    errors: Errors = field(default_factory=Errors)
 
     def draw(self, strategy: Any) -> Any:
         """A value from a Hypothesis strategy."""
@@ -62,9 +81,10 @@ class Case:
             st.sampled_from([f for f in families or FAMILIES if _FAMILY_CLAIMS.get(f, set()) <= {*claims}])
         )
         with_temperature = temperature and "temperature" in claims
-        return self.draw(  # type: ignore[no-any-return]
+        problem: Problem = self.draw(
             problems(family, temperature=with_temperature, real_k="real-k" in claims, min_size=min_size)
         )
+        return replace(problem, family=family)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the target's function returns; `Raised` if it raises anything but the user's own interruption."""
@@ -219,6 +239,15 @@ class Case:
         if truth is None:
             truth = problem.solution.p if own is None else fractions(own)
         error = error_in_eps(p, truth, problem.eps)
+        if own is None:
+            family = problem.family or "other"
+            self.errors.note(
+                error,
+                family,
+                problem.dtype,
+                problem.n,
+                lambda: self.failure(problem, what, p, truth, **shown).witness,
+            )
         if not error <= self.tolerance * factor:
             against = "" if own is None else f" from {array_source(own)}"
             raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p, **shown)
@@ -239,20 +268,21 @@ _FAMILY_CLAIMS = {
 def failed(reason: str, lines: Sequence[str], came: Any, truth: Sequence[Fraction]) -> CheckFailure:
     """What to raise: the call as lines of Python, what came, and the truth; of long rows, what is furthest off."""
     code = "\n".join(line for line in lines if line)
-    if isinstance(came, np.ndarray) and came.ndim == 1 and came.size == len(truth) > _SHOWN:
-        # Of a long row, the entries that are furthest off.
-        worst = np.argsort([-as_float(abs(a - b)) for a, b in zip(fractions(came), truth, strict=True)], kind="stable")[
-            :5
-        ]
-        at = f" at {worst.tolist()}, the worst of {came.size}"
-        return CheckFailure(
-            reason, Witness(code, array_source(came[worst]) + at, describe([truth[i] for i in worst]) + at)
-        )
+    entries: tuple[Entry, ...] = ()
+    if isinstance(came, np.ndarray) and came.ndim == 1 and came.size == len(truth):
+        off = [as_float(a - b) for a, b in zip(fractions(came), truth, strict=True)]
+        furthest = np.argsort([-abs(d) for d in off], kind="stable").tolist()
+        entries = tuple(Entry(i, float(came[i]), as_float(truth[i]), off[i]) for i in sorted(furthest[:_KEPT]))
+        if came.size > _SHOWN:
+            at = f" at {furthest[:5]}, the worst of {came.size}"
+            shown, exact = array_source(came[furthest[:5]]), describe([truth[i] for i in furthest[:5]])
+            return CheckFailure(reason, Witness(code, shown + at, exact + at, entries))
     shown = array_source(came) if isinstance(came, np.ndarray) else came if isinstance(came, str) else _text(came)
-    return CheckFailure(reason, Witness(code, shown, describe(truth)))
+    return CheckFailure(reason, Witness(code, shown, describe(truth), entries))
 
 
-_SHOWN = 40
+_SHOWN = 40  # entries of a row in text
+_KEPT = 200  # and in tables and figures
 
 
 def describe(values: Sequence[Fraction]) -> str:

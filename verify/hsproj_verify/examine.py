@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from hsproj_verify.case import Case, CheckFailure
 from hsproj_verify.checks import Check
 from hsproj_verify.diagnosis import diagnose
 from hsproj_verify.draws import Recorded, Replayed, ReplayError, decode, encode
+from hsproj_verify.errors import Errors
 from hsproj_verify.recording import Terms, recording
 from hsproj_verify.report import Outcome, Result
 from hsproj_verify.target import Target
@@ -28,15 +30,18 @@ def run_check(check: Check, target: Target, terms: Terms, record: Callable[[list
     if missing:
         reason = f"{missing[0]} not claimed: {target.why_not(missing[0])}"
         return Result(check.name, check.level, Outcome.SKIPPED, reason, None, 0)
-    failure, executed, draws = _search(check, target, terms, record)
+    start, errors = time.perf_counter(), Errors()
+    failure, executed, draws = _search(check, target, terms, errors, record)
     if failure is not None:
-        failed = _failed(check, target, terms, failure, executed, draws)
         with _quietly():
             cause = diagnose(target, check, [decode(value) for value in draws], terms.tolerance)
-        return replace(failed, cause=cause)
-    if executed == 0:
-        return Result(check.name, check.level, Outcome.FAILED, "no example was executed", None, 0)
-    return Result(check.name, check.level, Outcome.PASSED, "", None, executed)
+        result = replace(_failed(check, target, terms, failure, executed, draws), cause=cause)
+    elif executed == 0:
+        result = Result(check.name, check.level, Outcome.FAILED, "no example was executed", None, 0)
+    else:
+        result = Result(check.name, check.level, Outcome.PASSED, "", None, executed)
+    seconds = time.perf_counter() - start
+    return replace(result, measured=errors.measured, worst=errors.worst, seconds=seconds)
 
 
 def replay_check(check: Check, target: Target, terms: Terms, draws: Sequence[Any]) -> Result:
@@ -72,7 +77,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _search(
-    check: Check, target: Target, terms: Terms, record: Callable[[list[Any]], None] | None
+    check: Check, target: Target, terms: Terms, errors: Errors, record: Callable[[list[Any]], None] | None
 ) -> tuple[CheckFailure | None, int, list[Any]]:
     """The shrunk failure, if any, the number of examples that ran to their verdict, and what the last failing one drew."""
     import hypothesis
@@ -104,7 +109,7 @@ def _search(
         if record is not None:
             record(recorded.values)
         try:
-            check.run(Case(target, recorded, terms.tolerance))
+            check.run(Case(target, recorded, terms.tolerance, errors))
         except CheckFailure:
             failing = recorded.values
             raise

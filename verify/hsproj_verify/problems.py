@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,8 @@ class Problem:
     k, temperature : float
     dtype : str
         "float32" or "float64" (or an integer dtype): what the target is handed.
+    family : str
+        Where it was drawn from, for reports; the same problem has no other one.
 
     Examples
     --------
@@ -38,6 +40,7 @@ class Problem:
     k: float
     temperature: float = 1.0
     dtype: str = "float64"
+    family: str = field(default="", compare=False, repr=False)
 
     @property
     def n(self) -> int:

@@ -111,6 +111,7 @@ def check(
     demand_sensible(terms, timeout, workers)
     running: dict[str, None] = {}
     results: dict[str, Result] = {}
+    interrupted = False
     with judging(recipe, terms, timeout, workers) as court, _Progress(progress, recipe.name, len(names)) as bar:
         try:
             for event in court.run([Job(name) for name in names]):
@@ -122,11 +123,13 @@ def check(
         except KeyboardInterrupt:
             if not keep_on_interrupt:
                 raise
+            interrupted = True
             for name in set(names) - set(results):
                 results[name] = _unfinished(name, name in running)
     loaded = court.loaded
     name, note = (loaded.name, loaded.note) if loaded else (recipe.name, "")
-    return Report(name, note, seed, terms.examples, tolerance, tuple(results[name] for name in names))
+    ordered = tuple(results[name] for name in names)
+    return Report(name, note, seed, terms.examples, tolerance, ordered, interrupted)
 
 
 def replay(

@@ -24,12 +24,12 @@ def long_problem(case: Case) -> Problem:
     dtype = case.draw(st.sampled_from(["float64", "float32"])) if "float32" in case.target.claims else "float64"
     if spread == "vertex":
         saturated = int(rng.integers(0, n + 1))
-        return Problem((5.0,) * saturated + (-1.0,) * (n - saturated), float(saturated), dtype=dtype)
+        return Problem((5.0,) * saturated + (-1.0,) * (n - saturated), float(saturated), dtype=dtype, family="long")
     wide = rng.normal(0.0, 1.0 if spread == "normal" else 50.0, n).round(4)
     scores = rng.integers(0, 30, n) / 8 if spread == "tied" else wide
     share = round(rng.uniform(0, n), 3)
     k = share if "real-k" in case.target.claims else math.floor(share)
-    return Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype)
+    return Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype, family="long")
 
 
 @dataclass(frozen=True)

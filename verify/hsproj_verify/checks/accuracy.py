@@ -178,7 +178,8 @@ def integer_scores_are_promoted(case: Case) -> None:
     from hypothesis import strategies as st
 
     scores = case.draw(st.lists(st.integers(-5, 5), min_size=1, max_size=8))
-    problem = Problem(tuple(map(float, scores)), float(case.draw(st.integers(0, len(scores)))), dtype="int64")
+    k = float(case.draw(st.integers(0, len(scores))))
+    problem = Problem(tuple(map(float, scores)), k, dtype="int64", family="integers")
     case.close(case.project(problem), problem, "not the projection of integer scores")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from hsproj_verify.commands import Exit
 from hsproj_verify.paths import demand_writable
 from hsproj_verify.recording import write
+from hsproj_verify.report import SUFFIXES, Report
 from hsproj_verify.runner import BUDGETS, TIMEOUT, check
 from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError
 
@@ -24,7 +25,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="package.module:function or path/to/file.py:function")
     for name, meaning in COMPANIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="TARGET", help=meaning)
-    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report for machines there")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help=f"write a report there, in the format of the suffix: {', '.join(SUFFIXES)} (repeat for more)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws the same examples again (default %(default)s)")
     sizes = ", ".join(f"{name} {examples}" for name, examples in BUDGETS.items())
     parser.add_argument("--budget", choices=BUDGETS, default="standard", help=f"examples a check: {sizes}")
@@ -65,8 +73,8 @@ def add_process_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     """Judge, write and show what was asked for."""
-    if options.report is not None:
-        demand_writable("--report", options.report, ".json")
+    for path in options.report:
+        demand_writable("--report", path, *SUFFIXES)
     report = check(
         options.target,
         **{name: getattr(options, name) for name in COMPANIONS},
@@ -88,9 +96,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
             write(options.witnesses, [result.replay for result in report.results if result.replay])
         except OSError as error:
             raise TargetError(f"--witnesses: can't write to {options.witnesses}: {error.strerror}") from error
-    # First the report for machines: whatever happens to standard output, it is there.
-    if options.report is not None:
-        report.write(options.report)
+    # First the reports in files: whatever happens to standard output, they are there.
+    unwritten = [path for path in options.report if not _written(report, path)]
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -99,7 +106,17 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     except OSError as error:  # a closed pipe, a full disk: the verdict stands
         print(f"hsproj-verify: can't print the report: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
-    return Exit.PASSED if report.verdict == "pass" else Exit.FAILED
+    return Exit.PASSED if report.verdict == "pass" and not unwritten else Exit.FAILED
+
+
+def _written(report: Report, path: Path) -> bool:
+    """Write it, or say why not: the other reports are to be written all the same."""
+    try:
+        report.write(path)
+    except OSError as error:
+        print(f"hsproj-verify: can't write {path}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def read_expected(path: Path | None, option: str = "--expected-failures") -> dict[str, str]:
