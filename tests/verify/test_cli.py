@@ -96,7 +96,7 @@ def test_witness_of_a_file_target_pastes_and_shows_what_it_says(wrong: str) -> N
         (["check", "no/such/file.py:f"], "no such file"),
         (["check", "numpy:pi"], "not callable"),
         (["check", "numpy:clip", "--only", "no_such_check"], "unknown checks"),
-        (["check", "numpy:clip", "--report", "report.html"], "must end in .json"),
+        (["check", "numpy:clip", "--report", "report.pdf"], "must end in .json or .xml or .html"),
         (["check", "numpy:clip", "--report", "no/such/folder/report.json"], "can't write no/such/folder/report.json"),
         (["check", "numpy:clip", "--tolerance", "inf"], "tolerance positive and finite"),
         (["check", "numpy:clip", "--expected-failures", "no_such.toml"], "no_such.toml"),

@@ -38,13 +38,14 @@ _STYLE: Any = {
     "axes.spines.right": False,
 }
 _LEAST = 0.01  # smaller errors, and none, are drawn here
+_MOST = 1e100  # what is beyond is off by everything: axes up to the largest float overflow
 
 
 def errors_by_length(measured: Sequence[Measured], tolerance: float, name: str) -> str:
     """The largest errors against n, a line for each family, a panel for each dtype."""
     dtypes = list(dict.fromkeys(one.dtype for one in measured))
     families = list(dict.fromkeys(one.family for one in measured))
-    finite = [one.error for one in measured if math.isfinite(one.error)]
+    finite = [min(one.error, _MOST) for one in measured if math.isfinite(one.error)]
     highest = 10 ** math.ceil(math.log10(max(3 * tolerance, 3 * max(finite, default=1.0))))
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         width = 2.8 + 3.0 * len(dtypes)
@@ -85,7 +86,7 @@ def errors_by_length(measured: Sequence[Measured], tolerance: float, name: str) 
 def entry_by_entry(entries: Sequence[Entry], name: str) -> str:
     """What came and the exact answer, and below them their difference, on a logarithmic scale."""
     at = [entry.at for entry in entries]
-    off = [(entry.at, abs(entry.off)) for entry in entries if 0 < abs(entry.off) < math.inf]
+    off = [(entry.at, min(max(abs(entry.off), 1 / _MOST), _MOST)) for entry in entries if entry.off]
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(7.2, 3.6))
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
@@ -93,7 +94,7 @@ def entry_by_entry(entries: Sequence[Entry], name: str) -> str:
         exact = {"color": _COLOURS[0], "marker": "o", "markersize": 8, "markerfacecolor": "none"}
         above.plot(at, [entry.exact for entry in entries], linestyle="", label="p*, exact", **exact)
         came = {"color": _COLOURS[1], "marker": "x", "linestyle": ""}
-        above.plot(at, [entry.came for entry in entries], label="p, as it came", **came)
+        above.plot(at, [min(max(entry.came, -_MOST), _MOST) for entry in entries], label="p, as it came", **came)
         above.update_datalim([(at[0], 0.0), (at[0], 1.0)])
         above.autoscale_view()
         above.set_ylabel("entry")

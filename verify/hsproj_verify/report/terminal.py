@@ -41,7 +41,7 @@ def show(report: Report) -> None:
         worst = "" if level.worst is None else number(level.worst.error)
         table.add_row(level.name, counted(level.counts), worst, "", style="bold")
         for result in level.results:
-            worst = "" if result.worst is None else f"{number(result.worst.error)} (n = {result.worst.n})"
+            worst = "" if result.worst is None else number(result.worst.error)
             said = Text(printable(outcome_text(result)), style=_STYLES[result.outcome])
             table.add_row(f"  {result.name}", said, worst, str(result.executed))
     console.print(table)
