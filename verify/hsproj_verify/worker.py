@@ -5,6 +5,7 @@ Both are pickled, and taken away from the target, which finds an empty standard 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -54,11 +55,13 @@ def main(log: str) -> None:
 
 
 def _receive(source: IO[bytes], jobs: queue.SimpleQueue[Job]) -> None:
-    try:
-        while True:
-            jobs.put(pickle.load(source))
-    except (EOFError, OSError, pickle.UnpicklingError):
-        os._exit(0)  # whoever asked is gone: nobody waits for what the target is doing
+    # At its end whoever asked is gone, and nobody waits for what the target is doing. A target may also have closed it.
+    with contextlib.suppress(OSError):
+        try:
+            while True:
+                jobs.put(pickle.load(source))
+        except (EOFError, pickle.UnpicklingError):
+            os._exit(0)
 
 
 def _serve(recipe: Recipe, terms: Terms, path: Path, jobs: queue.SimpleQueue[Job], send: Callable[[Any], None]) -> None:
