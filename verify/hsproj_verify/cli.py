@@ -6,14 +6,15 @@ Exit status 0: all passed, or was measured; 1: something failed, or was interrup
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from hsproj_verify.bench import command as bench
-from hsproj_verify.commands import Exit, check, replay, vectors
+from hsproj_verify.commands import Exit, check, explain, replay, vectors
 from hsproj_verify.target import TargetError
 
-COMMANDS = {"check": check, "replay": replay, "vectors": vectors, "bench": bench}
+COMMANDS = {"check": check, "explain": explain, "replay": replay, "vectors": vectors, "bench": bench}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,9 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         status: Exit = COMMANDS[options.command].run(options, arguments)
+        sys.stdout.flush()
     except TargetError as error:
         print(f"hsproj-verify: {error}", file=sys.stderr)
         status = Exit.WRONG_CALL
+    except BrokenPipeError:  # whoever was reading, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = Exit.FAILED
     return status
 
 

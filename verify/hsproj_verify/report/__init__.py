@@ -3,6 +3,14 @@
 `results` holds them; `terminal`, `junit` and `page` are one format each, `figures` what the page shows.
 """
 
-from hsproj_verify.report.results import SUFFIXES, JudgedWrongError, Outcome, Report, Result, failure_text
+from hsproj_verify.report.results import (
+    SUFFIXES,
+    JudgedWrongError,
+    Outcome,
+    Report,
+    Result,
+    failure_text,
+    witness_lines,
+)
 
-__all__ = ["SUFFIXES", "JudgedWrongError", "Outcome", "Report", "Result", "failure_text"]
+__all__ = ["SUFFIXES", "JudgedWrongError", "Outcome", "Report", "Result", "failure_text", "witness_lines"]
