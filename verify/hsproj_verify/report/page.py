@@ -60,8 +60,8 @@ def _figure_of_errors(report: Report) -> list[str]:
         return []
     worst = max(measured, key=lambda one: one.error)
     told = (
-        f"Largest error by length of the row, for {len({one.family for one in measured})} families of scores. The largest"
-        f" of all is {number(worst.error)} eps (1 + p): {worst.family}, {worst.dtype}, n {_lengths(worst)}."
+        "Largest error by length of the row and family of scores. The largest of all is"
+        f" {number(worst.error)} eps (1 + p): {worst.family}, {worst.dtype}, n {_lengths(worst)}."
     )
     parts = ["<h2>Errors</h2>", f"<p>{told}</p>"]
     try:
@@ -146,7 +146,7 @@ def _failure(result: Result, i: int) -> str:
 def _entries(entries: Sequence[Entry], name: str, *, drawn: bool) -> list[str]:
     furthest = sorted(entries, key=lambda entry: -abs(entry.off))[:_ROWS]
     differing = sum(entry.off != 0 for entry in entries)
-    told = f"{differing} of {len(entries)} entries differ, most of all entry {furthest[0].at}."
+    told = f"{differing} of the {len(entries)} entries shown differ, most of all entry {furthest[0].at}."
     parts = []
     if drawn and len(entries) > 1 and any(map(math.isfinite, (entry.came for entry in entries))):
         try:
