@@ -21,7 +21,7 @@ def test_an_installed_wheel_is_what_is_tested() -> None:
         assert "site-packages" in Path(package.__file__).parts
         assert (Path(package.__file__).parent / "py.typed").is_file()
     schemas = ("report.schema.json", "bench.schema.json", "witness.schema.json", "vectors.schema.json")
-    for name in (*schemas, "vectors/ties.json"):
+    for name in (*schemas, "vectors/ties.json", "report/page.html", "report/page.css", "report/page.js"):
         assert (Path(hsproj_verify.__file__).parent / name).is_file()
 
 

@@ -19,7 +19,7 @@ import pytest
 from hsproj_verify import Report, check
 from hsproj_verify.case import Entry, Witness
 from hsproj_verify.cli import main
-from hsproj_verify.errors import Errors, Measured, Worst
+from hsproj_verify.errors import Errors, Measurement, Worst
 from hsproj_verify.report import Outcome, Result
 
 ONLY = [
@@ -45,7 +45,7 @@ def failing() -> Report:
 def _nasty() -> Report:
     witness = Witness(NASTY + "x" * 10_000, NASTY, NASTY, (Entry(0, math.nan, 0.5, -1e300), Entry(1, 0.25, 0.5, -0.25)))
     worst = Worst(math.inf, "tied", "float64", 3, witness)
-    measured = (Measured("tied", "float64", 2, 3, 7, math.inf),)
+    measured = (Measurement("tied", "float64", 2, 3, 7, math.inf),)
     result = Result(
         "total_is_k", "feasibility", Outcome.FAILED, NASTY, witness, 3, cause=NASTY, worst=worst, measured=measured
     )

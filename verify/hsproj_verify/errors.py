@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """The largest error among problems of one family and dtype, with some range of lengths.
 
     Attributes
@@ -35,7 +35,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Worst:
-    """The largest error of all, and where it was."""
+    """The largest error of all, and where it was.
+
+    Attributes
+    ----------
+    error : float
+        In units of eps (1 + p).
+    family, dtype : str
+    n : int
+    witness : Witness
+    """
 
     error: float
     family: str
@@ -61,20 +70,20 @@ class Errors:
     """
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, int], Measured] = {}
+        self._groups: dict[tuple[str, str, int], Measurement] = {}
         self._worst: tuple[float, str, str, int, Callable[[], Witness]] | None = None
 
     def note(self, error: float, family: str, dtype: str, n: int, witness: Callable[[], Witness]) -> None:
         """One more answer; its witness is made only if it turns out to be the worst."""
         low = 1 << n.bit_length() >> 1
-        one = Measured(family, dtype, low, max(2 * low - 1, 0), 1, error)
+        one = Measurement(family, dtype, low, max(2 * low - 1, 0), 1, error)
         key = (family, dtype, low)
         self._groups[key] = _together(self._groups[key], one) if key in self._groups else one
         if self._worst is None or error > self._worst[0]:
             self._worst = (error, family, dtype, n, witness)
 
     @property
-    def measured(self) -> tuple[Measured, ...]:
+    def measured(self) -> tuple[Measurement, ...]:
         """What was seen, by family, dtype and length."""
         return tuple(self._groups[key] for key in sorted(self._groups))
 
@@ -87,13 +96,13 @@ class Errors:
         return Worst(error, family, dtype, n, witness())
 
 
-def _together(a: Measured, b: Measured) -> Measured:
+def _together(a: Measurement, b: Measurement) -> Measurement:
     return replace(a, problems=a.problems + b.problems, error=max(a.error, b.error))
 
 
-def merged(several: Iterable[Measured]) -> tuple[Measured, ...]:
+def merged(several: Iterable[Measurement]) -> tuple[Measurement, ...]:
     """Groups of several checks as one: the largest error of each family, dtype and range of lengths."""
-    groups: dict[tuple[str, str, int], Measured] = {}
+    groups: dict[tuple[str, str, int], Measurement] = {}
     for one in several:
         key = (one.family, one.dtype, one.shortest)
         groups[key] = _together(groups[key], one) if key in groups else one

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from hsproj_verify.case import Entry
-from hsproj_verify.errors import Measured
+from hsproj_verify.errors import Measurement
 
 _TEXT = "#010203"  # stands for the colour of the page's text
 _GRID: Any = {"color": "0.5", "alpha": 0.25, "linewidth": 0.6}
@@ -41,7 +41,7 @@ _LEAST = 0.01  # smaller errors, and none, are drawn here
 _MOST = 1e100  # what is beyond is off by everything: axes up to the largest float overflow
 
 
-def errors_by_length(measured: Sequence[Measured], tolerance: float, name: str) -> str:
+def errors_by_length(measured: Sequence[Measurement], tolerance: float, name: str) -> str:
     """The largest errors against n, a line for each family, a panel for each dtype."""
     dtypes = list(dict.fromkeys(one.dtype for one in measured))
     families = list(dict.fromkeys(one.family for one in measured))
@@ -125,5 +125,6 @@ def _svg(figure: Figure, name: str) -> str:
     )
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].strip().replace(_TEXT, "currentColor")
+    svg = svg.replace("<svg", '<svg style="max-width: 100%; height: auto"', 1)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)

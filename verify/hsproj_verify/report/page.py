@@ -12,7 +12,7 @@ from html import escape
 from importlib import resources
 
 from hsproj_verify.case import Entry, Witness
-from hsproj_verify.errors import Measured
+from hsproj_verify.errors import Measurement
 from hsproj_verify.report.results import Level, Outcome, Report, Result, counted, witness_lines
 from hsproj_verify.report.text import number, printable
 
@@ -83,7 +83,7 @@ def _figure_of_errors(report: Report) -> list[str]:
     return parts
 
 
-def _lengths(one: Measured) -> str:
+def _lengths(one: Measurement) -> str:
     return f"{one.shortest}" if one.shortest == one.longest else f"{one.shortest} to {one.longest}"
 
 

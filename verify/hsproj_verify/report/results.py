@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hsproj_verify.case import Witness
-from hsproj_verify.errors import Measured, Worst, merged
+from hsproj_verify.errors import Measurement, Worst, merged
 from hsproj_verify.report.text import printable, shortened
 
 SCHEMA = "hsproj-verify/report/2"
@@ -51,7 +51,7 @@ class Result:
         The known bug that the failure looks like, if any.
     worst : Worst, optional
         The largest error that the check measured, if it measures any.
-    measured : tuple of Measured
+    measured : tuple of Measurement
         The largest error of each family, dtype and range of lengths.
     seconds : float
         How long it took.
@@ -66,7 +66,7 @@ class Result:
     replay: Mapping[str, Any] | None = None
     cause: str = ""
     worst: Worst | None = None
-    measured: tuple[Measured, ...] = ()
+    measured: tuple[Measurement, ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class Report:
         return _worst(self.results)
 
     @property
-    def measured(self) -> tuple[Measured, ...]:
+    def measured(self) -> tuple[Measurement, ...]:
         """The largest error of each family, dtype and range of lengths, in whatever check."""
         return merged(measured for result in self.results for measured in result.measured)
 
