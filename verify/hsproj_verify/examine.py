@@ -100,7 +100,7 @@ def _search(
         report_multiple_bugs=False,
         verbosity=hypothesis.Verbosity.quiet,
         suppress_health_check=list(hypothesis.HealthCheck),
-        phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if terms.shrink else [])],
+        phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if terms.shrink and not check.costly else [])],
     )
     @hypothesis.given(st.data())
     def search(data: st.DataObject) -> None:

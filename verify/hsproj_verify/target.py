@@ -38,6 +38,7 @@ CLAIMS = {
     "infinities": "takes -inf (masked) and +inf (forced) scores",
     "layouts": "takes strided, reversed, read-only and big-endian arrays",
     "long": "takes rows of thousands of scores",
+    "large": "takes rows of a hundred thousand scores and more",
     "exact": "keeps bounds, ties and zero derivatives to the last bit, where others keep a tolerance",
     "empty": "takes rows without scores, and batches without rows",
     "axis": "takes axis=, along which to project",

@@ -24,12 +24,15 @@ class Check:
         What a target must claim for the check to apply; see `hsproj_verify.target.CLAIMS`.
     weight : float
         Share of the examples of an ordinary check: less than 1 for costly ones.
+    costly : bool
+        Whether an example takes a second. If so, one that fails is not made smaller, nor put to models of known bugs.
     """
 
     name: str
     level: str
     claims: tuple[str, ...]
     weight: float
+    costly: bool
     run: Callable[[Case], None]
 
     @property
@@ -63,14 +66,16 @@ CHECKS: dict[str, Check] = {}
 """All checks by name, in the order in which they run."""
 
 
-def check(level: str, *claims: str, weight: float = 1.0) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
+def check(
+    level: str, *claims: str, weight: float = 1.0, costly: bool = False
+) -> Callable[[Callable[[Case], None]], Callable[[Case], None]]:
     """Register a function as the check of its name.
 
     Its docstring says what a pass proves and then, after "Made for:", what it is there to find.
     """
 
     def register(function: Callable[[Case], None]) -> Callable[[Case], None]:
-        CHECKS[function.__name__] = Check(function.__name__, level, claims, weight, function)
+        CHECKS[function.__name__] = Check(function.__name__, level, claims, weight, costly, function)
         return function
 
     return register
