@@ -53,6 +53,10 @@ class CheckFailure(Exception):  # noqa: N818 - a verdict, not an error of the ju
         self.witness = witness
 
 
+class Unclaimed(Exception):  # noqa: N818 - nor is this
+    """The case is not one that the target claims to take; the text says why."""
+
+
 class Raised(Exception):  # noqa: N818 - not an error of the judge either
     """The target raised, or returned what is no array of real numbers; the text says what."""
 
@@ -77,14 +81,39 @@ class Case:
         from hsproj_verify.strategies import FAMILIES, problems
 
         claims = self.target.claims
-        family = self.draw(
-            st.sampled_from([f for f in families or FAMILIES if _FAMILY_CLAIMS.get(f, set()) <= {*claims}])
+        missing = {f: _FAMILY_CLAIMS.get(f, set()) - {*claims} for f in families or FAMILIES}
+        claimed = [f for f in missing if not missing[f]]
+        if not claimed:
+            claim = min(next(iter(missing.values())))
+            raise Unclaimed(f"{claim} not claimed: {self.target.why_not(claim)}")
+        family = self.draw(st.sampled_from(claimed))
+        drawn = problems(
+            family,
+            temperature=temperature and "temperature" in claims,
+            real_k="real-k" in claims,
+            min_size=min_size,
+            fixed_k=self.target.fixed_k,
         )
-        with_temperature = temperature and "temperature" in claims
-        problem: Problem = self.draw(
-            problems(family, temperature=with_temperature, real_k="real-k" in claims, min_size=min_size)
-        )
-        return replace(problem, family=family)
+        return replace(self.posed(self.draw(drawn)), family=family)
+
+    def total(self, n: int) -> float:
+        """A total for n scores that the target claims to take."""
+        from hsproj_verify.strategies import totals
+
+        if self.target.fixed_k is not None:
+            return self.target.fixed_k
+        return self.draw(totals(n, real="real-k" in self.target.claims))  # type: ignore[no-any-return]
+
+    def posed(self, problem: Problem) -> Problem:
+        """The problem as the target takes it: with its constraint, and in float32 where that is all it takes."""
+        if problem.dtype == "float64" and "float64" not in self.target.claims:
+            problem = problem.with_scores(problem.scores, dtype="float32")
+        return replace(problem, constraint=self.target.constraint)
+
+    def demand_claimed(self, problem: Problem) -> None:
+        """`Unclaimed` if this is not to be asked: checks derive problems from those that they draw."""
+        if reason := self.target.lacks(problem):
+            raise Unclaimed(reason)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the target's function returns; `Raised` if it raises anything but the user's own interruption."""
@@ -107,6 +136,7 @@ class Case:
 
     def answer(self, problem: Problem, x: np.ndarray, *, then: str = "") -> Any:
         """The target's answer as it came; fails if it raises."""
+        self.demand_claimed(problem)
         try:
             return self.call(self.target, x, problem.total, problem.temperature)
         except Raised as raised:
@@ -134,6 +164,7 @@ class Case:
         return self._product("jvp", self.target.push_forward, problem, v)
 
     def _product(self, name: str, function: Callable[..., Any], problem: Problem, v: np.ndarray) -> np.ndarray:
+        self.demand_claimed(problem)
         try:
             came = self.call(function, problem.x, problem.total, v.copy(), problem.temperature)
         except Raised as raised:
@@ -158,6 +189,7 @@ class Case:
         self, name: str, function: Callable[..., Any], problem: Problem, y: np.ndarray, split: Callable[[Any], Any]
     ) -> tuple[float, np.ndarray]:
         shown: dict[str, Any] = {"companion": (name, y)}
+        self.demand_claimed(problem)
         try:
             came = self.call(function, problem.x, y.copy(), problem.total, problem.temperature)
         except Raised as raised:
@@ -201,16 +233,9 @@ class Case:
 
     def call_source(self, problem: Problem, x: str, companion: tuple[str, np.ndarray] | None = None) -> str:
         """The call of the target, or of a companion with the array it takes, as Python."""
-        if companion is None:
-            option = (
-                f", temperature={number_source(problem.temperature)}" if "temperature" in self.target.claims else ""
-            )
-            return f"function({x}, {number_source(problem.total)}{option})"
-        name, array = companion[0], array_source(companion[1])
-        option = f", temperature={number_source(problem.temperature)}" if self.target.takes_temperature(name) else ""
-        if name in ("vjp", "jvp"):
-            return f"{name}({x}, {number_source(problem.total)}, {array}{option})"
-        return f"{name}({x}, {array}, {number_source(problem.total)}{option})"
+        name, arrays = ("project", []) if companion is None else (companion[0], [array_source(companion[1])])
+        k, temperature = number_source(problem.total), number_source(problem.temperature)
+        return self.target.call_source(name, x, k, *arrays, temperature=temperature)
 
     def failure(
         self, problem: Problem, reason: str, came: Any, truth: Sequence[Fraction] | None = None, **shown: Any
@@ -257,9 +282,9 @@ class Case:
 MODERATE = ("ordinary", "tied", "saturated-and-tied")
 _FAMILY_CLAIMS = {
     "huge-offset": {"offsets"},
-    "huge-scale": {"offsets"},
-    "tiny-temperature": {"offsets"},
-    "subnormal": {"subnormals"},
+    "huge-scale": {"offsets", "float64"},
+    "tiny-temperature": {"offsets", "float64"},
+    "subnormal": {"subnormals", "float64"},
     "float32": {"float32"},
     "float32-offset": {"float32", "offsets"},
 }

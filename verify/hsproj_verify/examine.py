@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hsproj_verify.case import Case, CheckFailure
+from hsproj_verify.case import Case, CheckFailure, Unclaimed
 from hsproj_verify.checks import Check
 from hsproj_verify.diagnosis import diagnose
 from hsproj_verify.draws import Recorded, Replayed, ReplayError, decode, encode
@@ -31,11 +31,14 @@ def run_check(check: Check, target: Target, terms: Terms, record: Callable[[list
         reason = f"{missing[0]} not claimed: {target.why_not(missing[0])}"
         return Result(check.name, check.level, Outcome.SKIPPED, reason, None, 0)
     start, errors = time.perf_counter(), Errors()
-    failure, executed, draws = _search(check, target, terms, errors, record)
+    unclaimed: list[str] = []
+    failure, executed, draws = _search(check, target, terms, errors, record, unclaimed)
     if failure is not None:
         with _quietly():
             cause = diagnose(target, check, [decode(value) for value in draws], terms.tolerance)
         result = replace(_failed(check, target, terms, failure, executed, draws), cause=cause)
+    elif executed == 0 and unclaimed:
+        result = Result(check.name, check.level, Outcome.SKIPPED, unclaimed[0], None, 0)
     elif executed == 0:
         result = Result(check.name, check.level, Outcome.FAILED, "no example was executed", None, 0)
     else:
@@ -77,7 +80,12 @@ def _quietly() -> Iterator[None]:
 
 
 def _search(
-    check: Check, target: Target, terms: Terms, errors: Errors, record: Callable[[list[Any]], None] | None
+    check: Check,
+    target: Target,
+    terms: Terms,
+    errors: Errors,
+    record: Callable[[list[Any]], None] | None,
+    unclaimed: list[str],
 ) -> tuple[CheckFailure | None, int, list[Any]]:
     """The shrunk failure, if any, the number of examples that ran to their verdict, and what the last failing one drew."""
     import hypothesis
@@ -113,6 +121,9 @@ def _search(
         except CheckFailure:
             failing = recorded.values
             raise
+        except Unclaimed as reason:
+            unclaimed.append(str(reason))
+            hypothesis.reject()
         executed += 1
 
     failure = None

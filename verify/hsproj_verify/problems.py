@@ -27,6 +27,8 @@ class Problem:
         "float32" or "float64" (or an integer dtype): what the target is handed.
     family : str
         Where it was drawn from, for reports; the same problem has no other one.
+    constraint : str
+        "eq" for sum p = k, "le" for sum p <= k.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Problem:
     k: float
     temperature: float = 1.0
     dtype: str = "float64"
+    constraint: str = "eq"
     family: str = field(default="", compare=False, repr=False)
 
     @property
@@ -61,7 +64,7 @@ class Problem:
     @cached_property
     def solution(self) -> exact.Solution:
         """The exact answer."""
-        return exact.solve(self.scores, self.k, self.temperature)
+        return exact.solve(self.scores, self.k, self.temperature, constraint=self.constraint)
 
     @property
     def total(self) -> int | float:
@@ -69,8 +72,10 @@ class Problem:
         return int(self.k) if float(self.k).is_integer() else self.k
 
     def with_scores(self, scores: Sequence[float] | np.ndarray, **changes: Any) -> Problem:
-        """The same problem with other scores (and other changes by name)."""
-        return replace(self, scores=tuple(float(x) for x in scores), **changes)
+        """The same problem with other scores, rounded to its dtype (and other changes by name)."""
+        dtype = np.dtype(changes.get("dtype", self.dtype))
+        rounded = np.asarray(scores, dtype=dtype if dtype.kind == "f" else np.float64)
+        return replace(self, scores=tuple(rounded.tolist()), **changes)
 
 
 def number_source(value: float) -> str:

@@ -222,7 +222,13 @@ float32-offset            as huge-offset, up to 2^23
 
 @st.composite
 def problems(
-    draw: st.DrawFn, family: str = "ordinary", *, temperature: bool = True, real_k: bool = True, min_size: int = 1
+    draw: st.DrawFn,
+    family: str = "ordinary",
+    *,
+    temperature: bool = True,
+    real_k: bool = True,
+    min_size: int = 1,
+    fixed_k: float | None = None,
 ) -> Problem:
     """A problem of one family.
 
@@ -236,6 +242,8 @@ def problems(
         Whether to draw totals that are not whole.
     min_size : int
         Least number of scores, at most 4.
+    fixed_k : float, optional
+        The only total to draw.
 
     Examples
     --------
@@ -250,8 +258,13 @@ def problems(
     kind = _FAMILIES[family]
     tau = draw(kind.temperatures) if temperature else 1.0
     scores = draw(kind.scores(tau, min_size))
-    k = draw(kind.totals(scores, tau, real_k))
-    if k != math.floor(k) and not real_k:  # a family that sets k: one more free score makes it whole
+    if fixed_k is not None:
+        while len(scores) < fixed_k:
+            scores = [*scores, *scores]
+    k = draw(kind.totals(scores, tau, real_k)) if fixed_k is None else fixed_k
+    if (
+        fixed_k is None and k != math.floor(k) and not real_k
+    ):  # a family that sets k: one more free score makes it whole
         scores, k = [*scores, tau * (math.ceil(k) - k)], float(math.ceil(k))
     if family == "huge-scale" and temperature:
         tau = float(np.abs(scores).max()) * draw(st.sampled_from([1.0, 0.25])) or 1.0

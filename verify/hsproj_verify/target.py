@@ -175,7 +175,8 @@ class Target:
 
     def why_not(self, claim: str) -> str:
         """Why it does not make a claim."""
-        reasons = {"any-k": f"k is {self.fixed_k}, always"} if self.fixed_k is not None else {}
+        about_k = ("any-k", "own-k", "real-k") if self.fixed_k is not None else ()
+        reasons = dict.fromkeys(about_k, f"k is {self.fixed_k}, always")
         if self.constraint != "eq":
             reasons["equality"] = f"it solves {CONSTRAINTS[self.constraint]}"
         reasons |= self.unclaimed
@@ -250,28 +251,27 @@ class Target:
         assert function is not None
         if self.takes_temperature(name):
             options["temperature"] = temperature
-        if not (alone := self._wants_rows(name, np.ndim(x))):
+        if not self._wants_rows(name, np.ndim(x)):
             if np.ndim(k) and "own-k" not in self.claims:
                 k = np.asarray(k)[0].item()  # checks draw rows with the same total then
             return function(*self._ordered(name, x, k, *arrays), **options)
         x, k = x[None], np.array([k]) if "own-k" in self.claims else k
         came = function(*self._ordered(name, x, k, *(array[None] for array in arrays)), **options)
-        if alone and np.shape(came) != x.shape:
+        if np.shape(came) != x.shape:
             raise ValueError(f"scores of shape {x.shape} came back as {np.shape(came)}")
         return came[0]
 
-    def call_source(self, name: str, x: str, k: Any, *arrays: str, temperature: Any, ndim: int = 1) -> str:
-        """A call of one of its functions as Python, the arrays as sources."""
+    def call_source(self, name: str, x: str, k: str, *arrays: str, temperature: str, ndim: int = 1) -> str:
+        """A call of one of its functions, given and returned as Python."""
         rows = self._wants_rows(name, ndim)
-        total = repr(k) if not isinstance(k, str) else k
         if rows:
-            x, arrays = f"{x}[None]", tuple(f"{array}[None]" for array in arrays)
-            total = f"np.array([{total}])" if "own-k" in self.claims else total
+            x, arrays = f"({x})[None]", tuple(f"{array}[None]" for array in arrays)
+            k = f"np.array([{k}])" if "own-k" in self.claims else k
         elif ndim > 1 and "own-k" not in self.claims:
-            total = f"{total}[0].item()"
-        option = [f"temperature={temperature!r}"] if self.takes_temperature(name) else []
+            k = f"{k}[0].item()"
+        option = [f"temperature={temperature}"] if self.takes_temperature(name) else []
         called = "function" if name == "project" else name
-        return f"{called}({', '.join([*self._ordered(name, x, total, *arrays), *option])})" + "[0]" * rows
+        return f"{called}({', '.join([*self._ordered(name, x, k, *arrays), *option])})" + "[0]" * rows
 
     def _wants_rows(self, name: str, ndim: int) -> bool:
         """Whether a single row is handed to it as a batch of one. A loss is that of one row, always."""

@@ -21,15 +21,19 @@ def long_problem(case: Case) -> Problem:
     n = case.draw(st.one_of(st.integers(13, 100), st.integers(100, 1500), st.sampled_from([64, 128, 1000, 1024, 4096])))
     rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
     spread = case.draw(st.sampled_from(["normal", "wide", "tied", "vertex"]))
-    dtype = case.draw(st.sampled_from(["float64", "float32"])) if "float32" in case.target.claims else "float64"
+    dtype = case.draw(st.sampled_from([d for d in ("float64", "float32") if d in case.target.claims]))
+    fixed = case.target.fixed_k
+    if fixed is not None and fixed > n:
+        case.reject()
     if spread == "vertex":
-        saturated = int(rng.integers(0, n + 1))
-        return Problem((5.0,) * saturated + (-1.0,) * (n - saturated), float(saturated), dtype=dtype, family="long")
+        saturated = int(rng.integers(0, n + 1)) if fixed is None else int(fixed)
+        k = float(saturated) if fixed is None else fixed
+        return case.posed(Problem((5.0,) * saturated + (-1.0,) * (n - saturated), k, dtype=dtype, family="long"))
     wide = rng.normal(0.0, 1.0 if spread == "normal" else 50.0, n).round(4)
     scores = rng.integers(0, 30, n) / 8 if spread == "tied" else wide
-    share = round(rng.uniform(0, n), 3)
-    k = share if "real-k" in case.target.claims else math.floor(share)
-    return Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype, family="long")
+    share = round(rng.uniform(0, n), 3) if fixed is None else fixed
+    k = share if "real-k" in case.target.claims or fixed is not None else math.floor(share)
+    return case.posed(Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype, family="long"))
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,15 @@ class Batch:
 
     def failure(self, reason: str, came: Any, row: int = 0, of: str = "", then: Sequence[str] = ()) -> CheckFailure:
         """What to raise; `of` the call's answer (its [row], say) is what came, or what `then` shows."""
-        option = f", temperature={self.problems[0].temperature!r}" if "temperature" in self.case.target.claims else ""
+        temperature = repr(self.problems[0].temperature)
+        call = self.case.target.call_source("project", "x", "k", temperature=temperature, ndim=2)
         lines = [
             "import numpy as np",
             self.case.target.origin,
             f"x = {array_source(self.x)}",
             f"k = {array_source(self.k)}",
         ]
-        return failed(reason, [*lines, f"function(x, k{option}){of}", *then], came, self.problems[row].solution.p)
+        return failed(reason, [*lines, f"{call}{of}", *then], came, self.problems[row].solution.p)
 
     def project(self, x: np.ndarray, k: np.ndarray) -> np.ndarray:
         """The target's answer to these arrays, in its own dtype."""
@@ -66,16 +71,16 @@ class Batch:
 def draw_batch(case: Case, dtype: str = "float64") -> Batch:
     from hypothesis import strategies as st
 
-    from hsproj_verify.strategies import totals
-
     first = case.problem("ordinary", "tied", "near-kink")
     if dtype == "float32":
         first = first.with_scores(first.x.astype(dtype), dtype=dtype)
     problems = [first]
     for _ in range(case.draw(st.integers(2, 5))):
         scores = case.draw(st.lists(st.floats(-3.0, 3.0, width=32), min_size=first.n, max_size=first.n))
-        k = case.draw(totals(first.n, real="real-k" in case.target.claims))
+        k = case.total(first.n) if "own-k" in case.target.claims else first.k
         problems.append(first.with_scores(scores, k=k))
+    for problem in problems:
+        case.demand_claimed(problem)
     k_rows = np.array([p.total for p in problems])
     return Batch(case, problems, np.stack([p.x for p in problems]), k_rows)
 

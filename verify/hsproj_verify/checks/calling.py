@@ -206,17 +206,20 @@ def bad_input_is_refused(case: Case) -> None:
     problem = case.problem("ordinary", temperature=False)
     n, x = problem.n, problem.x
     bad: dict[str, tuple[Any, Any, float]] = {
-        "k = -1": (x, -1, 1.0),
-        "k = n + 1": (x, n + 1, 1.0),
-        "k = nan": (x, math.nan, 1.0),
         "a NaN score": (np.append(x, np.nan), 1, 1.0),
         "complex scores": (x + 1j, 1, 1.0),
         "strings": (x.astype(str), 1, 1.0),
     }
-    if "infinities" in case.target.claims:
-        bad["more unmasked scores asked for than there are"] = (np.array([-np.inf, 0.0]), 2, 1.0)
-        bad["more forced scores than k"] = (np.array([np.inf, np.inf, 0.0]), 1, 1.0)
-    if "temperature" in case.target.claims:
+    claims = {*case.target.claims}
+    if "any-k" in claims:
+        bad |= {"k = -1": (x, -1, 1.0), "k = nan": (x, math.nan, 1.0)}
+        if "infinities" in claims:
+            bad["more forced scores than k"] = (np.array([np.inf, np.inf, 0.0], x.dtype), 1, 1.0)
+    if {"any-k", "equality"} <= claims:
+        bad["k = n + 1"] = (x, n + 1, 1.0)
+        if "infinities" in claims:
+            bad["more unmasked scores asked for than there are"] = (np.array([-np.inf, 0.0], x.dtype), 2, 1.0)
+    if "temperature" in claims:
         bad |= {"temperature = 0": (x, 1, 0.0), "temperature = -1": (x, 1, -1.0), "temperature = nan": (x, 1, math.nan)}
     what = case.draw(st.sampled_from(sorted(bad)))
     scores, k, temperature = bad[what]
@@ -229,8 +232,7 @@ def bad_input_is_refused(case: Case) -> None:
         if "of dtype complex" not in str(raised) or np.isnan(came).all():
             return
         shown = repr(came)
-    option = f", temperature={temperature!r}" if "temperature" in case.target.claims else ""
-    call = f"function(x, {k!r}{option})".replace("nan", "np.nan")
+    call = case.target.call_source("project", "x", repr(k), temperature=repr(temperature)).replace("nan", "np.nan")
     code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
     witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
     raise CheckFailure(f"{what} was accepted", witness)

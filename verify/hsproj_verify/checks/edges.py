@@ -50,7 +50,9 @@ def equal_scores_share_the_total(case: Case) -> None:
     from hypothesis import strategies as st
 
     like = case.problem(*MODERATE)
-    score = case.draw(st.sampled_from([0.0, 1.0, -2.5, *([1e12, -1e300] if "offsets" in case.target.claims else [])]))
+    claims = {*case.target.claims}
+    far = [*([1e12] if "offsets" in claims else []), *([-1e300] if {"offsets", "float64"} <= claims else [])]
+    score = case.draw(st.sampled_from([0.0, 1.0, -2.5, *far]))
     problem = like.with_scores([score] * like.n)
     case.close(case.project(problem), problem, "equal scores")
 
@@ -73,7 +75,7 @@ def negative_zero_is_zero(case: Case) -> None:
         raise case.failure(problem, "0.0 and -0.0 get different p", p)
 
 
-@check("edges")
+@check("edges", "equality")
 def total_one_is_sparsemax(case: Case) -> None:
     """With k = 1 the answer is the projection onto the simplex (Held, Wolfe and Crowder 1974; sparsemax), in rationals.
 
@@ -84,7 +86,7 @@ def total_one_is_sparsemax(case: Case) -> None:
     case.close(case.project(problem), problem, "against sparsemax", truth=_sparsemax(problem))
 
 
-@check("edges")
+@check("edges", "equality")
 def all_but_one_is_sparsemax_of_what_is_left_out(case: Case) -> None:
     """With k = n - 1, 1 - p is the projection of -x onto the simplex.
 
@@ -130,7 +132,7 @@ def no_scores_have_no_p(case: Case) -> None:
 
     Made for: max() of an empty array, which raises.
     """
-    _answers_empty(case, np.zeros(0), 0)
+    _answers_empty(case, case.posed(Problem((), 0.0)).x, 0)
 
 
 @check("edges", "empty", "batch")
@@ -141,11 +143,15 @@ def a_batch_without_rows_has_an_answer_without_rows(case: Case) -> None:
     """
     from hypothesis import strategies as st
 
-    _answers_empty(case, np.zeros((0, case.draw(st.integers(1, 5)))), case.draw(st.sampled_from([0, 1])))
+    k = case.draw(st.sampled_from([0, 1])) if case.target.fixed_k is None else case.target.fixed_k
+    n = case.draw(st.integers(1, 5)) + int(k)
+    _answers_empty(case, np.zeros((0, n), case.posed(Problem((), 0.0)).dtype), k)
 
 
 def _answers_empty(case: Case, x: np.ndarray, k: Any) -> None:
-    lines = ["import numpy as np", case.target.origin, f"x = np.zeros({x.shape})", f"function(x, {k})"]
+    case.demand_claimed(case.posed(Problem((), float(k))))
+    call = case.target.call_source("project", "x", str(k), temperature="1.0", ndim=1)
+    lines = ["import numpy as np", case.target.origin, f'x = np.zeros({x.shape}, "{x.dtype}")', call]
     try:
         came = as_array(case.call(case.target, x, k, 1.0))
     except Raised as raised:

@@ -52,7 +52,7 @@ def permuting_scores_permutes_p(case: Case) -> None:
     case.close(case.project(moved), moved, "permuted scores", case.project(problem)[permutation], 2.0, others=[problem])
 
 
-@check("structure")
+@check("structure", "equality")
 def adding_a_constant_leaves_p_unchanged(case: Case) -> None:
     """P(x + c) = P(x): shown where x + c is exact.
 
@@ -68,7 +68,7 @@ def adding_a_constant_leaves_p_unchanged(case: Case) -> None:
     case.close(case.project(moved), moved, f"after adding {shift}", case.project(problem), 2.0, others=[problem])
 
 
-@check("structure")
+@check("structure", "equality")
 def complement_is_the_projection_of_the_negated_scores(case: Case) -> None:
     """P(n, k)(x) = 1 - P(n, n - k)(-x).
 

@@ -24,6 +24,8 @@ Number = float | int | Fraction
 class Solution:
     """p* of one problem and everything that follows from it, exact.
 
+    `constraint` is "eq" for sum p = k, "le" for sum p <= k.
+
     `theta_low` and `theta_high` bound the thetas that serve, None standing for an end at infinity; they are equal where
     theta is unique. Indices of the sets are ascending.
     """
@@ -34,6 +36,7 @@ class Solution:
     theta_low: Fraction | None
     theta_high: Fraction | None
     p: tuple[Fraction, ...]
+    constraint: str = "eq"
 
     def _where(self, condition: Sequence[bool]) -> tuple[int, ...]:
         return tuple(i for i, holds in enumerate(condition) if holds)
@@ -76,7 +79,17 @@ class Solution:
     @property
     def is_differentiable(self) -> bool:
         """Whether p* is differentiable in the scores here."""
-        return not self.lower_kinks and not self.upper_kinks
+        return not self.lower_kinks and not self.upper_kinks and not self._is_about_to_bind
+
+    @property
+    def _is_slack(self) -> bool:
+        """Whether the sum is less than k, so that theta is 0 nearby, too."""
+        return sum(self.p) < self.k
+
+    @property
+    def _is_about_to_bind(self) -> bool:
+        """Whether sum p <= k is met with equality by theta = 0, which free entries are about to raise."""
+        return self.constraint == "le" and self._unique_theta == 0 and not self._is_slack and bool(self.free)
 
     @cached_property
     def margin(self) -> Fraction | None:
@@ -86,6 +99,11 @@ class Solution:
         free, a = e_i - e_j on a vertex.
         """
         if self._unique_theta is None:
+            if self.constraint == "le":
+                # A saturated score that falls below tau is a kink, too: theta does not follow it below 0.
+                zeros = [x for x, p in zip(self.scores, self.p, strict=True) if p == 0 and isinstance(x, Fraction)]
+                high = self.theta_high
+                return None if high is None else min([high, *((high - x) / 2 for x in zeros)])
             if self.theta_low is None or self.theta_high is None:
                 return None
             return (self.theta_high - self.theta_low) / 2
@@ -93,6 +111,12 @@ class Solution:
             return Fraction(0)
         theta, m = self._unique_theta, len(self.free)
         distances = []
+        if self._is_slack:  # scores move alone, until one meets a breakpoint, or the sum meets k
+            finite = [x for x in self.scores if isinstance(x, Fraction)]
+            distances = [min(abs(x), abs(x - self.temperature)) for x in finite]
+            return min([*distances, *([(self.k - sum(self.p)) * self.temperature / m] if m else [])], default=None)
+        if self.constraint == "le":
+            distances.append(theta)  # which moves no faster than the scores do
         for i, x in enumerate(self.scores):
             norm = Fraction(2 * (m - 1), m) if i in set(self.free) else Fraction(2)
             if isinstance(x, Fraction) and norm:
@@ -102,7 +126,7 @@ class Solution:
     def vjp(self, cotangent: Sequence[Number], free: Collection[int] | None = None) -> tuple[Fraction, ...]:
         """The exact Jacobian times `cotangent`, of the free set as it is or of another one; the Jacobian is symmetric."""
         g = {i: Fraction(cotangent[i]) for i in (self.free if free is None else free)}
-        mean = sum(g.values(), Fraction(0)) / max(len(g), 1)
+        mean = Fraction(0) if self._is_slack else sum(g.values(), Fraction(0)) / max(len(g), 1)
         return tuple((g[i] - mean) / self.temperature if i in g else Fraction(0) for i in range(len(self.p)))
 
     def limiting_sets(self) -> list[tuple[int, ...]]:
@@ -139,7 +163,7 @@ class NoAnswerError(ValueError):
     """The problem has no solution: NaN, or infinities that leave none."""
 
 
-def solve(scores: Sequence[Number], k: Number, temperature: Number = 1) -> Solution:
+def solve(scores: Sequence[Number], k: Number, temperature: Number = 1, *, constraint: str = "eq") -> Solution:
     """Solve one problem exactly.
 
     Parameters
@@ -148,6 +172,8 @@ def solve(scores: Sequence[Number], k: Number, temperature: Number = 1) -> Solut
         -inf masks an entry, +inf forces it to 1.
     k, temperature : float, int or Fraction
         0 <= k <= n, temperature > 0.
+    constraint : str
+        "eq" for sum p = k. "le" for sum p <= k: theta is 0, or what it is for sum p = k if that is more.
 
     Raises
     ------
@@ -170,6 +196,13 @@ def solve(scores: Sequence[Number], k: Number, temperature: Number = 1) -> Solut
             f"k={k} with {forced} scores of +inf, {len(finite)} finite ones and temperature {temperature}"
         )
     low, high = _theta_interval(finite, total - forced, tau)
+    if constraint == "le":
+        if high is not None and high < 0:
+            low = high = Fraction(0)
+        elif low is not None:
+            low = max(low, Fraction(0))
+        elif high is not None and finite:
+            low = Fraction(0)
     held = tuple(x if math.isinf(x) else Fraction(x) for x in scores)
     # With an infinite end every finite score lies on the same side: any finite theta that serves will do.
     theta = low if low is not None else high
@@ -181,7 +214,7 @@ def solve(scores: Sequence[Number], k: Number, temperature: Number = 1) -> Solut
         return min(max((x - theta) / tau, Fraction(0)), Fraction(1))
 
     p = tuple(map(entry, held))
-    return Solution(held, total, tau, low, high, p)
+    return Solution(held, total, tau, low, high, p, constraint)
 
 
 def _theta_interval(x: list[Fraction], k: Fraction, tau: Fraction) -> tuple[Fraction | None, Fraction | None]:

@@ -1,0 +1,154 @@
+"""Implementations that take less: what they don't claim is skipped, with the reason, and what they claim is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import narrow_targets
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hsproj_verify import Report, Target, check
+from hsproj_verify.oracles import exact
+from hsproj_verify.report import Outcome
+from hsproj_verify.target import TargetError
+
+# Left out for time: nothing in them depends on how narrow a target is.
+SLOW = {"accurate_on_long_rows", "vjp_is_right_on_long_rows", "agrees_with_cvxpy"}
+
+
+def skipped(report: Report) -> dict[str, str]:
+    return {result.name: result.reason for result in report.results if result.outcome is Outcome.SKIPPED}
+
+
+def failed(report: Report) -> list[str]:
+    return [f"{result.name}: {result.reason}" for result in report.failures]
+
+
+@pytest.mark.parametrize(
+    ("name", "not_asked"),
+    [
+        (
+            "vectors_only",
+            {"rows_are_independent": "batch not claimed: the target does not say that it takes (m, n) scores"},
+        ),
+        ("rows_only", {}),
+        ("one_total", {}),
+        ("whole_totals", {"a_whole_total_may_come_as_a_float": "real-k not claimed"}),
+        (
+            "single_precision",
+            {"accurate_at_huge_scales": "float64 not claimed", "integer_scores_are_promoted": "integers"},
+        ),
+        (
+            "sparsemax",
+            {"a_whole_total_may_come_as_a_float": "k is 1, always", "no_scores_have_no_p": "k is 1, always"},
+        ),
+        ("at_most", {"vjp_sums_to_zero": "it solves sum p <= k", "agrees_with_cvxpy": "it solves sum p <= k"}),
+    ],
+)
+def test_a_narrow_target_that_says_so_passes(name: str, not_asked: dict[str, str]) -> None:
+    from hsproj_verify.checks import CHECKS
+
+    target = narrow_targets.SAID[name].claiming("empty")
+    report = check(target, examples=10, only=[check for check in CHECKS if check not in SLOW or check in not_asked])
+    assert not failed(report)
+    assert report.counts["passed"] >= 25
+    reasons = skipped(report)
+    for check_name, reason in not_asked.items():
+        assert reason in reasons[check_name]
+
+
+def doubled(p: Callable[..., Any]) -> Callable[..., Any]:
+    """Projects 2 x."""
+    return lambda x, *k, **options: p(2 * x, *k, **options)
+
+
+@pytest.mark.parametrize("name", sorted(narrow_targets.SAID))
+def test_a_narrow_target_is_judged_on_what_it_claims(name: str) -> None:
+    right = narrow_targets.SAID[name]
+    wrong = Target(
+        "wrong", doubled(right.project), claims=right.claims, fixed_k=right.fixed_k, constraint=right.constraint
+    )
+    only = ["accurate_on_ordinary_scores", "moves_no_further_than_the_scores"]
+    assert {result.name for result in check(wrong, examples=40, only=only).failures} >= {"accurate_on_ordinary_scores"}
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("rows_only", "function((x)[None], np.array([1]))[0]"),
+        ("sparsemax", "function(x)"),
+        ("one_total", "function(x, 1)"),
+    ],
+)
+def test_a_witness_calls_it_as_the_judge_does(name: str, call: str) -> None:
+    right = narrow_targets.SAID[name].without("temperature", "real-k")
+    wrong = Target("wrong", lambda *given: 0 * right.project(*given), claims=right.claims, fixed_k=right.fixed_k)
+    (failure,) = check(wrong, examples=20, only=["total_is_k"]).failures
+    assert failure.witness is not None
+    assert call in failure.witness.code.splitlines()
+
+
+def test_a_row_that_comes_back_in_another_shape_is_named() -> None:
+    squeezed = Target("t", lambda x, k: narrow_targets.project(x, k)[0]).without("vectors")
+    (failure,) = check(squeezed, examples=5, only=["total_is_k"]).failures
+    assert "scores of shape (1, 1) came back as (1,)" in failure.reason
+
+
+def test_a_wrong_total_of_another_kind_is_caught() -> None:
+    only = ["total_is_k", "accurate_on_ordinary_scores", "accurate_on_tied_scores"]
+    equality = Target("eq", narrow_targets.project, constraint="le")
+    assert len(check(equality, examples=40, only=only).failures) == 3
+    inequality = Target("le", narrow_targets.at_most)
+    assert len(check(inequality, examples=40, only=only).failures) == 3
+
+
+quarters = st.lists(st.integers(-8, 8).map(lambda i: i / 4), min_size=1, max_size=6)
+
+
+@settings(max_examples=100, database=None, deadline=None)
+@given(quarters, st.data())
+def test_the_exact_answer_to_an_inequality_is_the_nearest_point(scores: list[float], data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, 2 * len(scores)).map(lambda i: i / 2))
+    tau = data.draw(st.sampled_from([1.0, 0.5]))
+    solution = exact.solve(scores, k, tau, constraint="le")
+    assert sum(solution.p) <= k
+    # Optimal: no feasible point makes a smaller angle with x / tau - p. Vertices and edges of {0 <= q <= 1, sum q <= k}
+    # are reached by a greedy choice.
+    residual = [Fraction(x) / Fraction(tau) - p for x, p in zip(scores, solution.p, strict=True)]
+    left, best = Fraction(k), Fraction(0)
+    for r in sorted(residual, reverse=True):
+        if r > 0:
+            best += r * min(left, Fraction(1))
+            left -= min(left, Fraction(1))
+    assert sum(r * p for r, p in zip(residual, solution.p, strict=True)) == best
+
+
+@settings(max_examples=200, database=None, deadline=None)
+@given(quarters, st.data())
+def test_within_its_margin_an_inequality_has_the_derivative_it_says(scores: list[float], data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, 2 * len(scores)).map(lambda i: i / 2))
+    solution = exact.solve(scores, k, constraint="le")
+    margin = Fraction(1) if solution.margin is None else solution.margin
+    entries = st.integers(-4, 4).map(lambda i: Fraction(i, 4))
+    direction = data.draw(st.lists(entries, min_size=len(scores), max_size=len(scores)))
+    moved = [Fraction(x) + margin * d * Fraction(99, 100) for x, d in zip(scores, direction, strict=True)]
+    change = [a - b for a, b in zip(exact.solve(moved, k, constraint="le").p, solution.p, strict=True)]
+    if solution.is_differentiable:  # the Jacobian is symmetric
+        assert change == [margin * Fraction(99, 100) * d for d in solution.vjp(direction)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"constraint": "ge"}, "constraint must be one of eq, le"),
+        ({"fixed_k": -1}, "fixed_k must satisfy 0 <= fixed_k"),
+    ],
+)
+def test_claims_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        Target("t", np.clip, **options)
