@@ -46,7 +46,7 @@ def _draw(case: Case, source: str, sizes: Sequence[int] = (100_000, 131_071, 250
 def _accurate(case: Case, row: _Row) -> None:
     """Fail if p is proved to be further off than the tolerance, times 1 + k / m: see `accurate_on_long_rows`."""
     x = row.scores()
-    call = case.target.call_source("project", "x", row.k, temperature=row.temperature)
+    call = case.target.call_source("project", "x", repr(row.k), temperature=repr(row.temperature))
     code = "\n".join(["import numpy as np", case.target.origin, f"x = {row.source}", call])
 
     def failure(reason: str, came: str, exact: str = "one number for each score") -> CheckFailure:
