@@ -60,9 +60,11 @@ def _accurate(case: Case, row: _Row) -> None:
         raise failure(f"shape {p.shape} for shape {x.shape}", f"shape {p.shape}")
     proof = certificate(x, row.k, p, temperature=row.temperature)
     error = proof.lower / (float(np.finfo(x.dtype).eps) * (1.0 + proof.nearest))
+    came, exact = f"p[{proof.index}] = {float(p[proof.index])!r}", f"p[{proof.index}] = {proof.nearest!r}"
+    case.errors.note(error, "large", str(x.dtype), x.size, lambda: Witness(code, came, exact))
     if error > case.tolerance * (1.0 + row.k / max(proof.free, 1)):
         reason = f"not the projection of {x.size} scores: off by {error:.3g} eps (1 + p), proved by the certificate"
-        raise failure(reason, f"p[{proof.index}] = {float(p[proof.index])!r}", f"p[{proof.index}] = {proof.nearest!r}")
+        raise failure(reason, came, exact)
 
 
 NORMAL = "np.random.default_rng({seed}).normal(size={n})"
