@@ -47,6 +47,7 @@ def errors_by_length(measured: Sequence[Measurement], tolerance: float, name: st
     families = list(dict.fromkeys(one.family for one in measured))
     finite = [min(one.error, _MOST) for one in measured if math.isfinite(one.error)]
     highest = 10 ** math.ceil(math.log10(max(3 * tolerance, 3 * max(finite, default=1.0))))
+    base = 10 if max(one.longest for one in measured) > 100 else 2
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         width = 2.8 + 3.0 * len(dtypes)
         figure = Figure(figsize=(width, 4.4))
@@ -60,19 +61,21 @@ def errors_by_length(measured: Sequence[Measurement], tolerance: float, name: st
                 style = {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)]}
                 axes.plot(x, y, label=family, linewidth=1.2, markersize=5, clip_on=False, **style)
             axes.axhline(tolerance, color=_TEXT, linestyle="--", linewidth=1)
-            axes.set_xscale("log", base=2)
+            axes.set_xscale("log", base=base)
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_yscale("log")
             axes.yaxis.set_minor_locator(NullLocator())
             axes.set_ylim(_LEAST, highest)
             axes.set(xlabel="n", title=dtype)
-            axes.xaxis.set_major_formatter(lambda n, _: f"{n:g}")
+            axes.xaxis.set_major_formatter(lambda n, _: f"{n:g}" if n < 10_000 else f"$10^{{{math.log10(n):.0f}}}$")
             axes.grid(True, which="major", **_GRID)
         panels[0].set_ylabel("largest error / eps (1 + p)")
         panels[0].annotate(
             "tolerance",
-            (0, tolerance),
+            (1, tolerance),
             xycoords=("axes fraction", "data"),
-            xytext=(3, 3),
+            xytext=(0, 3),
+            ha="right",
             textcoords="offset points",
             fontsize=8,
         )
