@@ -54,7 +54,10 @@ def _project_shared(x: Array, k: float, tau: float, out: Array, bounds: Array, t
             pivot = _long.pivot_for(low, tau)
             settled = np.zeros((len(parts), _long.SETTLED))
             asides = [np.empty(_long.room(x.size)) for _ in parts]
-            pieces = [(x[part], low, high, tau, pivot, asides[i], settled[i]) for i, part in enumerate(parts)]
+            pieces = [
+                (x[part], low, high, tau, pivot, math.nan, math.nan, asides[i], settled[i])
+                for i, part in enumerate(parts)
+            ]
             counts = side_by_side(_long.reduce, pieces)
             if min(counts) < 0 or sum(counts) > buffer.size - 32:
                 return False

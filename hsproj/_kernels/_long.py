@@ -46,14 +46,17 @@ EVALUATE, REDUCE, SOLVED, CONSTANT, DECLINED, LOOK_ASIDE = range(6)
 # The state of a search: the bracket of theta and the residuals at its ends, where to evaluate next or what interval to
 # reduce to, how many steps were taken, a seed, how far in sample scores the theta of a sample may be off; and how far off in
 # scores an evaluation may be, or how few scores it may leave above it, for a reduction to come next, and how often that
-# missed theta; and whether float32 has turned out to be too coarse for evaluations.
+# missed theta; whether float32 has turned out to be too coarse for evaluations; and scores that were found to be a crowd,
+# one near theta, the other near theta + tau, and where it was that they were last looked for.
 LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW, MISSED, PRECISELY = range(14)
-STATE = 14
+CROWD, CROWD_UP, SOUGHT = range(14, 17)
+STATE = 17
 
 # What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot, in three
-# floats: in a long row, what is added up in the second would lose more than a few bits of it.
-FREE, SATURATED, SUM, REST, LAST = range(5)
-SETTLED = 5
+# floats: in a long row, what is added up in the second would lose more than a few bits of it. And how many of the scores that
+# are not settled belong to either crowd.
+FREE, SATURATED, SUM, REST, LAST, CROWDED, CROWDED_UP = range(7)
+SETTLED = 7
 
 # What is known of a row: theta = pivot + (numerator + numerator_rest) / count, give or take error / count.
 PIVOT, NUMERATOR, NUMERATOR_REST, COUNT, ERROR, SUPPORT_FROM, SATURATED_FROM = range(7)
@@ -130,6 +133,13 @@ def _sort_out(v, d, low, high, low_up, high_up, grid, one, free, saturated, sum_
 
 
 @jit()
+def _without_crowds(v, undecided, crowd, crowd_up, number, number_up, one):
+    """What is left to set aside, and the numbers of scores in the crowds."""
+    here, there = undecided & (v == crowd), undecided & (v == crowd_up)
+    return undecided & ~(here | there), add_where(here, number, one), add_where(there, number_up, one)
+
+
+@jit()
 def _set_aside(x, i, undecided, buffer, count):
     while undecided != 0:
         buffer[count] = x[i + lowest_bit(undecided)]
@@ -165,10 +175,10 @@ def slack(low, high, tau):
 
 
 @jit()
-def reduce(x, low, high, tau, pivot, buffer, settled):
+def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     """Settle what any theta in [low, high] settles, put the other scores into `buffer`; their number, -1 if it is too small.
 
-    NaN is never settled.
+    Of those equal to `crowd` or `crowd_up` it counts how many there are. NaN is never settled.
     """
     t_low = like(x, ceil_like(x, low))
     t_high = like(x, floor_like(x, high))
@@ -178,6 +188,7 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
     c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
     one, none = integers_like(t_low, 1), integers_like(t_low, 0)
     free_a, saturated_a, free_b, saturated_b = none, none, none, none
+    crowded, crowded_up, many, many_up = none, none, like(x, crowd), like(x, crowd_up)
     sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
     count = 0
     most = buffer.size - 2 * width
@@ -186,15 +197,16 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
         sum_a, rest_a, sum_b, rest_b = zero, zero, zero, zero
         i = block
         while i + 2 * width <= end:
-            v = load(x, i)
+            v, w = load(x, i), load(x, i + width)
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
                 v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_a, saturated_a, sum_a, rest_a
             )
-            v = load(x, i + width)
             open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
-                v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_b, saturated_b, sum_b, rest_b
+                w, broad(x, w) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_b, saturated_b, sum_b, rest_b
             )
             if any_of(open_a | open_b):
+                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up, one)
+                open_b, crowded, crowded_up = _without_crowds(w, open_b, many, many_up, crowded, crowded_up, one)
                 if count > most:
                     return -1
                 count = _set_aside(x, i, bits(open_a) | (bits(open_b) << width), buffer, count)
@@ -207,6 +219,7 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
                 v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_a, saturated_a, sum_a, rest_a
             )
             if any_of(open_a):
+                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up, one)
                 if count > most:
                     return -1
                 count = _set_aside(x, start, bits(open_a), buffer, count)
@@ -217,6 +230,8 @@ def reduce(x, low, high, tau, pivot, buffer, settled):
     settled[FREE] += total(free_a + free_b)
     settled[SATURATED] += total(saturated_a + saturated_b)
     settled[SUM], settled[REST], settled[LAST] = sum_, rest, lost
+    settled[CROWDED] += total(crowded)
+    settled[CROWDED_UP] += total(crowded_up)
     return count
 
 
@@ -231,6 +246,8 @@ def add_settled(settled):
         whole[SUM], error = two_sum(whole[SUM], part[SUM])
         whole[REST], more = two_sum(whole[REST], error + part[REST])
         whole[LAST] += more + part[LAST]
+        whole[CROWDED] += part[CROWDED]
+        whole[CROWDED_UP] += part[CROWDED_UP]
 
 
 @jit()
@@ -303,8 +320,14 @@ def advance(x, k, tau, state, sum_, free):
     if abs(residual) <= free * tau:
         step = residual / max(free, 1.0)
         rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
+        # Newton that falls short again and again takes turns with steps too long, and with lines across the bracket.
+        short = state[MISSED] > 1.0
+        if short and high - low == np.inf:
+            state[THETA] = theta + 4.0 * step
+            return EVALUATE
         # A step that rounding swallows is the end of the search only if little is left; else it is a crowd at theta.
-        if low < theta + step < high or (abs(step) <= rounding and abs(residual) <= near):
+        inside = low < theta + step < high or (abs(step) <= rounding and abs(residual) <= near)
+        if inside and not (short and state[STEPS] % 2.0 == 0.0):
             state[THETA] = theta + step
             if abs(residual) > near:
                 return EVALUATE
@@ -416,6 +439,19 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
         sum_, error = two_sum(sum_, lane(part, 0))
         rest, more = two_sum(rest, error + total(part_rest))
         lost += more + total(part_lost)
+        for crowd, number in ((state[CROWD], settled[CROWDED]), (state[CROWD_UP], settled[CROWDED_UP])):
+            if number == 0.0:
+                continue
+            if crowd <= theta:
+                zero_max = max(zero_max, crowd)
+            elif crowd >= up:
+                saturated, saturated_min = saturated + number, min(saturated_min, crowd)
+            else:
+                free, free_min, free_max = free + number, min(free_min, crowd), max(free_max, crowd)
+                part_sum, part_error = two_product(number, crowd - pivot)
+                sum_, error = two_sum(sum_, part_sum)
+                rest, more = two_sum(rest, error + part_error)
+                lost += more
         missing = k - saturated
         if free == 0.0:
             if missing == 0.0:
@@ -499,6 +535,7 @@ def _restart(state, near, few):
     state[NEAR], state[FEW] = near, few
     state[LOW], state[HIGH], state[AT_LOW], state[AT_HIGH] = -np.inf, np.inf, np.inf, -np.inf
     state[SEED] = 1.0
+    state[CROWD], state[CROWD_UP], state[SOUGHT] = np.nan, np.nan, np.nan
 
 
 @jit()
@@ -558,12 +595,37 @@ def look_aside(x, k, tau, sample, state, other):
 
 
 @jit()
-def narrow_down(x, tau, state):
-    """What to do if too many scores are open: evaluate float32 scores in float64, then look at a part of the interval."""
+def _majority(buffer, low, high):
+    """The number that most of those from low to high in the buffer are, if there is one, by a sample; NaN if it has none.
+
+    By Boyer and Moore: equal numbers win where each other one takes one of them out.
+    """
+    number, lead = np.nan, 0
+    for j in range(0, buffer.size, buffer.size // 128 + 1):
+        u = buffer[j]
+        if low <= u <= high:
+            if lead == 0:
+                number = u
+            lead += 1 if u == number else -1
+    return number
+
+
+@jit()
+def narrow_down(x, tau, buffer, state):
+    """What to do if too many scores are open, a full buffer of them at hand.
+
+    See whether most are equal; then evaluate float32 scores in float64; then look at a part of the interval.
+    """
     low, high = state[FROM], state[TO]
     state[STEPS] += 1.0
     if high == np.inf:
         return EVALUATE
+    if state[SOUGHT] != low:
+        state[SOUGHT] = low
+        crowd, crowd_up = _majority(buffer, -np.inf, high), _majority(buffer, np.nextafter(high, np.inf), np.inf)
+        state[CROWD] = crowd if crowd == crowd else state[CROWD]
+        state[CROWD_UP] = crowd_up if crowd_up == crowd_up else state[CROWD_UP]
+        return REDUCE
     middle, width = 0.5 * low + 0.5 * high, high - low
     if is_narrow(x) and state[PRECISELY] == 0.0:
         state[PRECISELY], state[THETA] = 1.0, middle
@@ -623,9 +685,9 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
         while action == REDUCE:
             pivot = pivot_for(state[FROM], tau)
             settled[:] = 0.0
-            count = reduce(x, state[FROM], state[TO], tau, pivot, buffer, settled)
+            count = reduce(x, state[FROM], state[TO], tau, pivot, state[CROWD], state[CROWD_UP], buffer, settled)
             if count < 0:
-                action = narrow_down(x, tau, state)
+                action = narrow_down(x, tau, buffer[: buffer.size - 2 * lanes(x)], state)
                 continue
             action = conclude(buffer, count, settled, pivot, k, tau, x.size, state, answer)
             if action == EVALUATE:

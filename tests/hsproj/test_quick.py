@@ -110,11 +110,37 @@ def test_sums_of_a_reduction_are_within_their_bound(n: int, dtype: str) -> None:
         theta = offset - 0.25
         buffer, settled = np.empty(_long.room(n)), np.zeros(_long.SETTLED)
         pivot = _long.pivot_for(theta, tau)
-        count = _long.reduce(x, theta - 1e-6, theta + 1e-6, tau, pivot, buffer, settled)
+        low, high, nobody = theta - 1e-6, theta + 1e-6, np.nan
+        count = _long.reduce(x, low, high, tau, pivot, nobody, nobody, buffer, settled)
         assert (count, settled[_long.FREE], settled[_long.SATURATED]) == (0, n, 0)
         exactly = sum(map(Fraction, x.tolist())) - n * Fraction(pivot)
         off = abs(sum(Fraction(settled[part]) for part in (_long.SUM, _long.REST, _long.LAST)) - exactly)
         assert off <= n * Fraction(tau) * (Fraction(2) ** -86 + n * Fraction(2) ** -107)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_crowds_of_equal_scores_next_to_theta_and_to_theta_plus_tau_are_solved_as_they_are(dtype: str) -> None:
+    # Far more of them than may be set aside, exactly on theta, and a little off to either side.
+    rng = np.random.default_rng(12)
+    eps = float(np.finfo(dtype).eps)
+    kinks = 0
+    for _ in range(60):
+        n, tau = int(rng.integers(600, 1200)), float(rng.choice([1.0, 0.75, 1.5]))
+        crowd, crowd_up, others = rng.multinomial(n, rng.dirichlet([1.0, 1.0, float(rng.choice([0.01, 0.3]))]))
+        low = float(rng.choice([0.0, 0.5, 3.0]))
+        high = low + tau + eps * float(rng.choice([0.0, 0.0, 0.0, 1.0, -1.0, 3.0]))
+        x = np.concatenate([np.full(crowd, low), np.full(crowd_up, high), rng.normal(low, 1.0, others)]).astype(dtype)
+        x = rng.permutation(x)
+        above = int((x > np.float64(low) + tau / 2).sum())
+        k = float(min(max(above + rng.choice([0.0, 0.0, 1e-9, -1e-9, 0.5, -1.0, 7.0]), 1e-3), n - 1e-3))
+        truth = exact.solve(x.tolist(), k, tau)
+        sol = hsproj.solve(x, k, temperature=tau)
+        assert sol.p.tolist() == truth.nearest(dtype).tolist()
+        assert tuple(np.flatnonzero(sol.free)) == truth.free
+        assert tuple(np.flatnonzero(sol.saturated)) == truth.saturated
+        assert bool(sol.is_differentiable) == truth.is_differentiable
+        kinks += not truth.is_differentiable
+    assert 5 < kinks < 55  # both ways
 
 
 def test_the_order_of_the_scores_changes_no_bit() -> None:

@@ -158,6 +158,21 @@ def test_a_crowd_of_scores_far_from_theta_is_not_stepped_on_for_ever() -> None:
     assert p.tolist() == exact.solve(x.tolist(), k, tau).nearest(x.dtype).tolist()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("k", [1, 100, 1000, 5000])
+def test_rows_on_which_newton_drops_one_level_a_step_take_few_passes(k: int, dtype: str) -> None:
+    from hsproj._kernels import _long
+    from hsproj_verify.bench.regimes import staircase
+
+    x = staircase(np.random.default_rng(0), 1, 10_000, k, np.dtype(dtype))[0]
+    sample, buffer, states = np.empty(_long.SAMPLE, dtype), np.empty(_long.room(x.size)), np.empty(2 * _long.STATE)
+    settled, answer = np.empty(_long.SETTLED), np.empty(_long.ANSWER)
+    assert _long.locate(x, float(k), 1.0, sample, buffer, states, settled, answer) == _long.SOLVED
+    assert states[_long.STEPS] <= 8  # evaluations, and reductions that missed theta or set too many scores aside
+    p, truth = hsproj.project(x, k), exact.solve(x.tolist(), k)
+    assert p.tolist() == truth.nearest(dtype).tolist()
+
+
 def test_a_bad_approximation_is_not_mended_in_silence() -> None:
     x = np.array([3.0, 1.0, 1.0, 0.0])
     record = np.empty(_solve.COLUMNS)
