@@ -94,7 +94,10 @@ def from_threshold(threshold: Callable[[Array, float, float], Any]) -> Solve:
 
     def solve(x: Array, k: float, tau: float) -> Row:
         z = relative(x, k, tau)
-        theta = threshold(z, k, tau)
+        # With k = 0 or n any theta far enough out serves; at the end of those that do, roundings would make entries free.
+        theta = (
+            threshold(z, k, tau) if 0 < k < x.size else z.max() + tau if k == 0 else z.min() - 2 * np.longdouble(tau)
+        )
         return Row(np.clip((z - theta) / tau, 0, 1).astype(x.dtype.newbyteorder("=")), (z > theta) & (z < theta + tau))
 
     return solve

@@ -101,3 +101,11 @@ def well_inside(problem: Problem) -> bool:
     margin = problem.solution.margin
     scale = max(map(abs, problem.scores)) + problem.temperature
     return margin is None or margin > 64 * problem.eps * scale
+
+
+def targets(case: Case, problem: Problem) -> np.ndarray:
+    """Zeros and ones, in the dtype of the scores."""
+    from hypothesis import strategies as st
+
+    ones = case.draw(st.lists(st.booleans(), min_size=problem.n, max_size=problem.n))
+    return np.array(ones, dtype=problem.dtype)

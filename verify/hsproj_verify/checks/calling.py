@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 
 from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, Witness, as_array, failed, fractions
-from hsproj_verify.checks._draw import draw_batch
+from hsproj_verify.checks._draw import Batch, draw_batch
 from hsproj_verify.checks._registry import check
-from hsproj_verify.problems import array_source, error_in_eps
+from hsproj_verify.problems import Problem, array_source, error_in_eps
 
 
 @check("calling", "batch")
@@ -236,3 +241,148 @@ def bad_input_is_refused(case: Case) -> None:
     code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
     witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
     raise CheckFailure(f"{what} was accepted", witness)
+
+
+@check("calling", "batch")
+def one_total_serves_all_rows(case: Case) -> None:
+    """A batch with one k, a number, gets what the same batch gets with that k for each row.
+
+    Made for: k.reshape(-1, 1), which a number does not have.
+    """
+    batch = draw_batch(case)
+    first = batch.problems[0]
+    for r, problem in enumerate(batch.problems):
+        batch.problems[r] = problem.with_scores(problem.scores, k=first.k)
+    batch = replace(batch, k=np.asarray(first.total))
+    came = _batch_answer(case, batch, first.total)
+    for r, problem in enumerate(batch.problems):
+        if not error_in_eps(came[r].astype(np.float64), problem.solution.p, problem.eps) <= case.tolerance:
+            raise batch.failure(f"row {r} is not the projection with k = {first.total}", came[r], r, f"[{r}]")
+
+
+def _batch_answer(case: Case, batch: Batch, k: Any, temperature: Any = None, **options: Any) -> np.ndarray:
+    """The target's answer to the batch called with this k, which may be a number."""
+    temperature = batch.problems[0].temperature if temperature is None else temperature
+    try:
+        came = as_array(case.call(partial(case.target, **options), batch.x.copy(), k, temperature))
+    except Raised as raised:
+        raise batch.failure(f"a batch: {raised}", str(raised)) from raised
+    if came.shape != batch.x.shape:
+        raise batch.failure(f"a batch of shape {batch.x.shape} came back as {came.shape}", came)
+    return came
+
+
+@check("calling", "batch", "temperature", "own-temperature")
+def a_row_may_have_its_own_temperature(case: Case) -> None:
+    """With an array of temperatures, one a row, each row gets the answer it gets alone with its own.
+
+    Made for: Temperatures that broadcast along the scores of a row, which raises no error where m = n. In arXiv 2602.23336
+    each class has its own temperature.
+    """
+    from hypothesis import strategies as st
+
+    batch = draw_batch(case)
+    for r, problem in enumerate(batch.problems):
+        tau = case.draw(st.sampled_from([1.0, 0.5, 2.0, 0.1]))
+        batch.problems[r] = problem.with_scores(problem.scores, temperature=tau)
+    temperatures = np.array([problem.temperature for problem in batch.problems])
+    came = _batch_answer(case, batch, batch.k.copy(), temperatures)
+    for r, problem in enumerate(batch.problems):
+        if not error_in_eps(came[r].astype(np.float64), problem.solution.p, problem.eps) <= case.tolerance:
+            raise case.failure(problem, f"row {r} of a batch with the temperatures {temperatures.tolist()}", came[r])
+
+
+@check("calling", "batch", "axis")
+def axis_says_which_way_rows_run(case: Case) -> None:
+    """axis=0 of the transposed batch, axis=-1, axis=1 and axis=-2 give what the rows give.
+
+    Made for: Sorting along one axis and summing along another, which a square batch does not show.
+    """
+    from hypothesis import strategies as st
+
+    batch = draw_batch(case)
+    axis = case.draw(st.sampled_from([0, -2, 1, -1]))
+    across = axis in (0, -2)
+    x = batch.x.T.copy() if across else batch.x.copy()
+    temperature = batch.problems[0].temperature
+    option = f", temperature={temperature!r}" if "temperature" in case.target.claims else ""
+    call = f"function(x, k{option}, axis={axis})"
+    lines = ["import numpy as np", case.target.origin, f"x = {array_source(x)}", f"k = {array_source(batch.k)}", call]
+    truth = batch.problems[0].solution.p
+    try:
+        came = as_array(case.call(partial(case.target, axis=axis), x, batch.k.copy(), temperature))
+    except Raised as raised:
+        raise failed(f"axis={axis} raised {raised}", lines, str(raised), truth) from raised
+    if came.shape != x.shape:
+        raise failed(f"shape {x.shape} came back as {came.shape}", lines, came, truth)
+    for r, (problem, row) in enumerate(zip(batch.problems, came.T if across else came, strict=True)):
+        if not error_in_eps(row.astype(np.float64), problem.solution.p, problem.eps) <= case.tolerance:
+            raise failed(f"row {r} is not the projection along axis {axis}", lines, row, problem.solution.p)
+
+
+@check("calling")
+def answers_do_not_depend_on_earlier_calls(case: Case) -> None:
+    """After a call with other scores of the same shape, k and temperature, each problem gets its own answer, bit for bit.
+
+    Made for: Answers cached by shape, and searches that start from the threshold of the call before.
+    """
+    problem = case.problem(*MODERATE, min_size=2)
+    other = problem.with_scores(problem.x[::-1] / 4 + 0.25)
+    case.project(problem)
+    after_itself = case.project(other)
+    case.project(other.with_scores(other.x + 1024.0))
+    after_another = case.project(other)
+    case.close(after_another, other, "after a call of the same shape", others=[problem])
+    if not np.array_equal(after_itself, after_another):
+        raise case.failure(
+            other, f"another call before it gave {array_source(after_itself)}", after_another, others=[problem]
+        )
+
+
+@check("calling")
+def a_changed_array_gets_a_new_answer(case: Case) -> None:
+    """The same array with other numbers in it is another problem.
+
+    Made for: Answers cached by the identity or the address of the array.
+    """
+    problem = case.problem("ordinary", "tied", min_size=2)
+    other = problem.with_scores(problem.x / 4 + np.arange(problem.n) / 2)
+    x = problem.x
+    case.project(problem, x)
+    x[...] = other.x
+    case.close(case.project(other, x), other, "an array that has changed since the last call", others=[problem])
+
+
+@check("calling", "threads", weight=0.25)
+def calls_side_by_side_give_the_same_bits(case: Case) -> None:
+    """Calls from four threads at once give, each of them, the bits that the call gives alone.
+
+    Made for: Work arrays shared by all calls, in C extensions that release the lock and in compiled code with one buffer.
+    """
+    from hsproj_verify.strategies import cotangents
+
+    first = case.problem(*MODERATE, min_size=2)
+    problems = [first, *(first.with_scores(case.draw(cotangents(first.n))) for _ in range(3))]
+    alone = [case.project(problem) for problem in problems]
+    together = Barrier(len(problems), timeout=60)
+
+    def repeat(problem: Problem) -> list[Any]:
+        together.wait()
+        return [case.call(case.target, problem.x, problem.total, problem.temperature) for _ in range(10)]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that calls in Python interleave, too
+    try:
+        with ThreadPoolExecutor(len(problems)) as pool:
+            answers = [pool.submit(repeat, problem) for problem in problems]
+    finally:
+        sys.setswitchinterval(interval)
+    for problem, answer, expected in zip(problems, answers, alone, strict=True):
+        try:
+            came = [case.numbers(a, problem, problem.n) for a in answer.result()]
+        except Raised as raised:
+            raise case.failure(problem, f"beside calls from other threads it raised {raised}", str(raised)) from raised
+        for p in came:
+            if not np.array_equal(p, expected, equal_nan=True):
+                others = [other for other in problems if other is not problem]
+                raise case.failure(problem, f"alone it gave {array_source(expected)}", p, others=others)

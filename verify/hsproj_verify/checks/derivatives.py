@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from hsproj_verify.case import MODERATE, Case, Raised, fractions
-from hsproj_verify.checks._draw import cotangent, dot, long_problem, well_inside
+from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, as_array, fractions
+from hsproj_verify.checks._draw import cotangent, dot, draw_batch, long_problem, well_inside
 from hsproj_verify.checks._registry import check
 from hsproj_verify.differences import central_difference
 from hsproj_verify.problems import Problem, array_source, as_float
@@ -138,3 +138,147 @@ def vjp_leaves_scores_and_cotangent_untouched(case: Case) -> None:
     for name, came, before in (("scores", x, problem.x), ("cotangent", given, g)):
         if came.tobytes() != before.tobytes():
             raise case.failure(problem, f"the vjp changed the {name}", came, fractions(before), cotangent=g)
+
+
+@check("derivatives", "vjp", "float32")
+def dtype_of_the_vjp_is_kept(case: Case) -> None:
+    """float64 scores and cotangents give a float64 gradient, float32 ones a float32 gradient.
+
+    Made for: Gradients that promote to float64, which optimisers then refuse or silently round.
+    """
+    problem = _vjp_problem(case, "ordinary", "float32")
+    g = cotangent(case, problem.n, problem.dtype)
+    try:
+        came = case.call(case.target.pull_back, problem.x, problem.total, g.copy(), problem.temperature)
+    except Raised as raised:
+        raise case.failure(problem, f"its vjp raised {raised}", str(raised), cotangent=g) from raised
+    case.numbers(came, problem, problem.n, doing="vjp", cotangent=g)
+    if as_array(came).dtype != g.dtype:
+        raise case.failure(problem, f"a {g.dtype} vjp came back as {as_array(came).dtype}", as_array(came), cotangent=g)
+
+
+@check("derivatives", "vjp")
+def the_same_vjp_gives_the_same_bits(case: Case) -> None:
+    """A vjp belongs to its own arguments: projecting and pulling back elsewhere in between changes nothing.
+
+    Made for: Masks of the last forward pass kept for the backward pass, in a global or on the function.
+    """
+    problem = _vjp_problem(case, *MODERATE)
+    other = problem.with_scores(problem.x[::-1] / 2)
+    g = cotangent(case, problem.n, problem.dtype)
+    first = case.pull_back(problem, g)
+    case.project(other)
+    case.pull_back(other, g)
+    case.project(other)
+    again = case.pull_back(problem, g)
+    if not np.array_equal(first, again, equal_nan=True):
+        raise case.failure(problem, "the same vjp gave something else before", again, fractions(first), cotangent=g)
+
+
+@check("derivatives", "vjp", "batch", "vjp-batch")
+def rows_of_a_vjp_are_independent(case: Case) -> None:
+    """Each row of a batch of cotangents gets the gradient it gets alone.
+
+    Made for: Means over the whole batch instead of each row's free entries.
+    """
+    batch = draw_batch(case)
+    shape = batch.x.shape
+    g = np.array([cotangent(case, shape[1], "float64") for _ in batch.problems])
+    alone = [case.pull_back(problem, row) for problem, row in zip(batch.problems, g, strict=True)]
+    temperature = batch.problems[0].temperature
+    try:
+        came = as_array(case.call(case.target.pull_back, batch.x.copy(), batch.k.copy(), g.copy(), temperature))
+    except Raised as raised:
+        raise batch.failure(f"its vjp of a batch: {raised}", str(raised)) from raised
+    for r, problem in enumerate(batch.problems):
+        unit = problem.eps * float(np.abs(g[r]).max()) / problem.temperature
+        if came.shape != shape or not np.abs(came[r] - alone[r]).max() <= 4 * case.tolerance * unit:
+            raise case.failure(problem, f"row {r} of a batch is not what it is alone", came, cotangent=g[r])
+
+
+def _jacobian(case: Case) -> tuple[Problem, np.ndarray, float]:
+    """A problem away from kinks, the matrix of the target's vjps of unit cotangents, and what rounding may do to an entry."""
+    problem = _vjp_problem(case, *MODERATE, "vertex")
+    if not well_inside(problem):
+        case.reject()
+    columns = [case.pull_back(problem, unit) for unit in np.eye(problem.n)]
+    return problem, np.array(columns), 2 * case.tolerance * problem.eps / problem.temperature
+
+
+def _not_a_jacobian(case: Case, problem: Problem, reason: str, came: np.ndarray) -> CheckFailure:
+    last = np.eye(problem.n)[-1]
+    truth = [entry for row in problem.solution.jacobian() for entry in row]
+    return case.failure(problem, f"the matrix of the vjps of all unit cotangents {reason}", came, truth, cotangent=last)
+
+
+@check("derivatives", "vjp", weight=0.5)
+def jacobian_is_symmetric(case: Case) -> None:
+    """The matrix of the vjps of all unit cotangents is symmetric: the projection is the gradient of a convex function.
+
+    Made for: Gradients sorted back by the wrong permutation; a backward pass that is that of another function.
+    """
+    problem, matrix, unit = _jacobian(case)
+    if not np.abs(matrix - matrix.T).max() <= 2 * unit:
+        raise _not_a_jacobian(case, problem, "is not symmetric", matrix)
+
+
+@check("derivatives", "vjp", weight=0.5)
+def jacobian_vanishes_on_constants(case: Case) -> None:
+    """Rows and columns of the Jacobian sum to 0: a constant added to the scores moves nothing.
+
+    Made for: The mean that is subtracted on the free entries, forgotten, or divided by n instead of m.
+    """
+    problem, matrix, unit = _jacobian(case)
+    if not max(np.abs(matrix.sum(axis=axis)).max() for axis in (0, 1)) <= 2 * unit * problem.n:
+        raise _not_a_jacobian(case, problem, "has rows or columns that don't sum to 0", matrix)
+
+
+@check("derivatives", "vjp", weight=0.5)
+def jacobian_has_two_eigenvalues(case: Case) -> None:
+    """Its eigenvalues are 1/tau, m - 1 times for m free entries, and 0: it is a multiple of an orthogonal projection.
+
+    Made for: Smoothed or damped gradients (an epsilon added to a denominator), and free sets with an entry too many.
+    """
+    problem, matrix, unit = _jacobian(case)
+    values = np.sort(np.linalg.eigvalsh((matrix + matrix.T) / 2)) if np.isfinite(matrix).all() else matrix[0]
+    expected = np.zeros(problem.n)
+    expected[problem.n - max(len(problem.solution.free) - 1, 0) :] = 1 / problem.temperature
+    if not np.abs(values - expected).max() <= 4 * unit * problem.n:
+        raise _not_a_jacobian(case, problem, f"has the eigenvalues {values.round(6).tolist()}", matrix)
+
+
+@check("derivatives", "jvp")
+def jvp_matches_the_exact_jacobian(case: Case) -> None:
+    """jvp(v) = (1/tau) f (v - mean_F v) wherever no kink is within rounding.
+
+    Made for: A tangent that is not divided by the temperature, or one with the threshold held constant.
+    """
+    families = (*MODERATE, "near-kink", "extreme-k", "huge-offset", "float32")
+    problem = case.problem(*families, min_size=3, temperature=case.target.takes_temperature("jvp"))
+    if not well_inside(problem):
+        return case.reject()
+    v = cotangent(case, problem.n, problem.dtype)
+    came, truth = case.push_forward(problem, v), problem.solution.vjp(v.tolist())
+    unit = Fraction(problem.eps) * Fraction(float(np.abs(v).max())) / Fraction(problem.temperature)
+    worst = max(abs(a - b) for a, b in zip(fractions(came), truth, strict=True))
+    if worst > 2 * Fraction(case.tolerance) * unit:
+        raise case.failure(problem, f"the jvp is off by {as_float(worst):.3g}", came, truth, companion=("jvp", v))
+
+
+@check("derivatives", "jvp", "vjp")
+def jvp_and_vjp_are_adjoint(case: Case) -> None:
+    """The products g . jvp(v) and vjp(g) . v agree, away from kinks: forward and reverse mode are of one Jacobian.
+
+    Made for: A custom reverse mode beside the forward mode of the operations within, or the other way round.
+    """
+    both = all(map(case.target.takes_temperature, ("jvp", "vjp")))
+    problem = case.problem(*MODERATE, min_size=3, temperature=both)
+    if not well_inside(problem):
+        return case.reject()
+    g, v = (cotangent(case, problem.n, problem.dtype) for _ in range(2))
+    forward, reverse = case.push_forward(problem, v), case.pull_back(problem, g)
+    size = float(np.abs(g).max() * np.abs(v).max()) * problem.n / problem.temperature
+    difference = dot(fractions(forward), fractions(g)) - dot(fractions(reverse), fractions(v))
+    if abs(difference) > 4 * Fraction(case.tolerance * problem.eps * size):
+        reason = f"g . jvp(v) and vjp(g) . v differ by {as_float(difference):.3g} for v = {v.tolist()}"
+        raise case.failure(problem, reason, reverse, problem.solution.vjp(g.tolist()), cotangent=g)

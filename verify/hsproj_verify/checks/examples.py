@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -318,6 +319,55 @@ def masks_are_small_numbers(x: Array, k: float, temperature: float) -> Array:
 # Calling
 
 
+@_fails("one_total_serves_all_rows")
+def wants_a_column_of_totals(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x, k if np.ndim(x) == 1 else k.reshape(-1), temperature)
+
+
+@_fails("a_row_may_have_its_own_temperature")
+def one_temperature_for_all_rows(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x, k, np.ravel(temperature)[0])
+
+
+@_fails("axis_says_which_way_rows_run")
+def along_the_last_axis_always(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+    return project(x, k if axis in (-1, 1) else np.ravel(k)[0], temperature)
+
+
+@_fails("answers_do_not_depend_on_earlier_calls")
+class CachesByShape:
+    def __init__(self) -> None:
+        self.answers: dict[Any, Array] = {}
+
+    def __call__(self, x: Array, k: Any, temperature: Any = 1.0) -> Array:
+        key = np.shape(x), str(k), temperature
+        if key not in self.answers:
+            self.answers[key] = project(x, k, temperature)
+        return self.answers[key].copy()
+
+
+@_fails("a_changed_array_gets_a_new_answer")
+class CachesByIdentity:
+    def __init__(self) -> None:
+        self.last: tuple[Any, Array] = (None, np.zeros(0))
+
+    def __call__(self, x: Array, k: Any, temperature: Any = 1.0) -> Array:
+        if self.last[0] is not x:
+            self.last = x, project(x, k, temperature)
+        return self.last[1].copy()
+
+
+@_fails("calls_side_by_side_give_the_same_bits")
+class SharesAWorkArray:
+    def __init__(self) -> None:
+        self.work = np.zeros(0)
+
+    def __call__(self, x: Array, k: Any, temperature: Any = 1.0) -> Array:
+        self.work = np.array(x, float)
+        time.sleep(1e-5)  # here a C extension works, without the lock
+        return project(self.work, k, temperature)
+
+
 @_fails("rows_are_independent")
 def first_k_for_all_rows(x: Array, k: Any, temperature: Any = 1.0) -> Array:
     return project(x, np.ravel(k)[0], temperature)
@@ -424,7 +474,7 @@ def of_another_k(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
     return vjp(x, x.size - k, g, temperature)
 
 
-@_fails("vjp_is_right_on_long_rows", instead_of="vjp")
+@_fails("vjp_is_right_on_long_rows", "jacobian_has_two_eigenvalues", instead_of="vjp")
 def centres_over_all(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
     return (g - g.mean()) / temperature
 
@@ -434,6 +484,127 @@ def centres_the_cotangent(x: Array, k: Any, g: Array, temperature: float = 1.0) 
     out = vjp(x, k, g, temperature)
     g -= g.mean()
     return out
+
+
+@_fails("dtype_of_the_vjp_is_kept", instead_of="vjp")
+def gradient_in_float64(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    return vjp(x, k, g, temperature).astype(np.float64)
+
+
+@_fails("the_same_vjp_gives_the_same_bits", instead_of="vjp")
+class KeepsTheFirstMask:
+    def __init__(self) -> None:
+        self.free: Any = None
+
+    def __call__(self, x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+        before, self.free = self.free, exact.solve(x.tolist(), k, temperature).free
+        if before is None or max(before, default=0) >= x.size:
+            return vjp(x, k, g, temperature)
+        return np.array([float(v) for v in exact.solve(x.tolist(), k, temperature).vjp(g.tolist(), before)])
+
+
+@_fails("rows_of_a_vjp_are_independent", instead_of="vjp")
+def means_over_the_batch(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    return vjp(x, k, g, temperature) + (g.mean() if g.ndim > 1 else 0.0)
+
+
+@_fails("jacobian_is_symmetric", instead_of="vjp")
+def sorted_back_wrongly(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    order = np.argsort(-x, kind="stable")
+    return vjp(x[order], k, g[order], temperature)[order]
+
+
+@_fails("jacobian_vanishes_on_constants", instead_of="vjp")
+def threshold_held_constant(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    p = project(x, k, temperature)
+    return g * ((p > 0) & (p < 1)) / temperature
+
+
+@_fails("jvp_matches_the_exact_jacobian", instead_of="jvp")
+def tangent_not_divided(x: Array, k: Any, v: Array, temperature: float = 1.0) -> Array:
+    return jvp(x, k, v, temperature) * temperature
+
+
+@_fails("jvp_and_vjp_are_adjoint", instead_of="jvp")
+def tangent_of_the_clip(x: Array, k: Any, v: Array, temperature: float = 1.0) -> Array:
+    return threshold_held_constant(x, k, v, temperature)
+
+
+# Kinks
+
+
+@_fails("vjp_at_kinks_is_a_generalised_jacobian", instead_of="vjp")
+def ones_that_stay_are_free(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    solution = exact.solve(x.tolist(), k, temperature)
+    free = {*solution.free, *solution.upper_kinks, *solution.saturated}
+    return np.array([float(v) for v in solution.vjp(g.tolist(), free)], dtype=x.dtype)
+
+
+@_fails("jvp_at_kinks_is_a_generalised_derivative", instead_of="jvp")
+def average_of_two_sides_twice(x: Array, k: Any, v: Array, temperature: float = 1.0) -> Array:
+    solution = exact.solve(x.tolist(), k, temperature)
+    sides = [solution.vjp(v.tolist(), free) for free in (solution.limiting_sets()[0], solution.limiting_sets()[-1])]
+    return np.array([float(a + b) for a, b in zip(*sides, strict=True)], dtype=x.dtype)
+
+
+@_fails("vjp_is_linear_in_the_cotangent", instead_of="vjp")
+def directional_derivative(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    step = 2.0**-20
+    moved = exact.solve([s + step * t for s, t in zip(x.tolist(), g.tolist(), strict=True)], k, temperature).p
+    here = exact.solve(x.tolist(), k, temperature).p
+    return np.array([float(a - b) / step for a, b in zip(moved, here, strict=True)], dtype=x.dtype)
+
+
+# Losses
+
+
+@_fails("loss_is_half_the_squared_distance", instead_of="loss")
+def without_the_factor_one_half(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
+    return 2 * loss(scores, targets, k, temperature)
+
+
+@_fails("loss_is_right_with_a_huge_offset", "loss_is_zero_where_p_is_the_target", instead_of="loss")
+def expanded_with_the_scores(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
+    p, z = project(scores, k, temperature), scores / temperature
+    return 0.5 * float(
+        ((p - z) ** 2).sum() - ((targets - z) ** 2).sum() + 2 * ((p - targets) * z).sum() + 2 * targets.sum()
+    )
+
+
+@_fails(
+    "loss_gradient_matches_the_exact_one", "loss_gradient_agrees_with_finite_differences", instead_of="loss_and_grad"
+)
+def gradient_as_of_a_cross_entropy(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0
+) -> tuple[float, Array]:
+    p = project(scores, k, temperature)
+    return loss(scores, targets, k, temperature), p - targets
+
+
+@_fails(
+    "loss_gradient_vanishes_at_tied_saturated_scores",
+    "loss_gradient_at_kinks_is_a_generalised_one",
+    instead_of="loss_and_grad",
+)
+def loss_over_blocks_of_equal_output(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0
+) -> tuple[float, Array]:
+    p = project(scores, k, temperature)
+    return loss(scores, targets, k, temperature), blocks_of_equal_output(scores, k, p - targets, temperature)
+
+
+@_fails("loss_gradient_sums_to_zero", instead_of="loss_and_grad")
+def loss_with_the_threshold_held_constant(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0
+) -> tuple[float, Array]:
+    p = project(scores, k, temperature)
+    return loss(scores, targets, k, temperature), threshold_held_constant(scores, k, p - targets, temperature)
+
+
+@_fails("loss_leaves_scores_and_targets_untouched", instead_of="loss")
+def subtracts_in_place(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
+    targets -= project(scores, k, temperature)
+    return 0.5 * float((targets**2).sum())
 
 
 # Large rows

@@ -129,16 +129,17 @@ class Solution:
         mean = Fraction(0) if self._is_slack else sum(g.values(), Fraction(0)) / max(len(g), 1)
         return tuple((g[i] - mean) / self.temperature if i in g else Fraction(0) for i in range(len(self.p)))
 
-    def limiting_sets(self) -> list[tuple[int, ...]]:
+    def limiting_sets(self, *, nearby_totals: bool = False) -> list[tuple[int, ...]]:
         """The free sets of smooth points arbitrarily near: with `vjp`, they give the generalised (Bouligand) Jacobians.
 
         Next to a free entry, any of the kinks may be free nearby: that entry balances what they move. Where no entry is free,
-        kinks of both kinds have to balance each other, or none is free.
+        kinks of both kinds have to balance each other, or none is free; unless `nearby_totals` says that k may change, too.
         """
         lower, upper = set(self.lower_kinks), set(self.upper_kinks)
         kinks = sorted(lower | upper)
         subsets = (set(c) for size in range(len(kinks) + 1) for c in itertools.combinations(kinks, size))
-        balanced = (a for a in subsets if self.free or not a or (a & lower and a & upper))
+        any_serves = nearby_totals or self.free
+        balanced = (a for a in subsets if any_serves or not a or (a & lower and a & upper))
         return [tuple(sorted({*self.free} | a)) for a in balanced]
 
     def loss(self, targets: Sequence[Number]) -> Fraction:
