@@ -272,7 +272,7 @@ def _batch_answer(case: Case, batch: Batch, k: Any, temperature: Any = None, **o
     return came
 
 
-@check("calling", "batch", "temperature", "own-temperature")
+@check("calling", "batch", "own-k", "temperature", "own-temperature")
 def a_row_may_have_its_own_temperature(case: Case) -> None:
     """With an array of temperatures, one a row, each row gets the answer it gets alone with its own.
 
@@ -292,7 +292,7 @@ def a_row_may_have_its_own_temperature(case: Case) -> None:
             raise case.failure(problem, f"row {r} of a batch with the temperatures {temperatures.tolist()}", came[r])
 
 
-@check("calling", "batch", "axis")
+@check("calling", "batch", "own-k", "axis")
 def axis_says_which_way_rows_run(case: Case) -> None:
     """axis=0 of the transposed batch, axis=-1, axis=1 and axis=-2 give what the rows give.
 

@@ -175,7 +175,7 @@ def the_same_vjp_gives_the_same_bits(case: Case) -> None:
         raise case.failure(problem, "the same vjp gave something else before", again, fractions(first), cotangent=g)
 
 
-@check("derivatives", "vjp", "batch", "vjp-batch")
+@check("derivatives", "vjp", "batch", "own-k", "vjp-batch")
 def rows_of_a_vjp_are_independent(case: Case) -> None:
     """Each row of a batch of cotangents gets the gradient it gets alone.
 
