@@ -331,7 +331,7 @@ def one_temperature_for_all_rows(x: Array, k: Any, temperature: Any = 1.0) -> Ar
 
 @_fails("axis_says_which_way_rows_run")
 def along_the_last_axis_always(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
-    return project(x, k if axis in (-1, 1) else np.ravel(k)[0], temperature)
+    return project(x, k if axis in (-1, 1) else min(np.ravel(k)[0], x.shape[-1]), temperature)
 
 
 @_fails("answers_do_not_depend_on_earlier_calls")
