@@ -222,7 +222,7 @@ def jacobian_is_symmetric(case: Case) -> None:
         raise _not_a_jacobian(case, problem, "is not symmetric", matrix)
 
 
-@check("derivatives", "vjp", weight=0.5)
+@check("derivatives", "vjp", "equality", weight=0.5)
 def jacobian_vanishes_on_constants(case: Case) -> None:
     """Rows and columns of the Jacobian sum to 0: a constant added to the scores moves nothing.
 
@@ -233,7 +233,7 @@ def jacobian_vanishes_on_constants(case: Case) -> None:
         raise _not_a_jacobian(case, problem, "has rows or columns that don't sum to 0", matrix)
 
 
-@check("derivatives", "vjp", weight=0.5)
+@check("derivatives", "vjp", "equality", weight=0.5)
 def jacobian_has_two_eigenvalues(case: Case) -> None:
     """Its eigenvalues are 1/tau, m - 1 times for m free entries, and 0: it is a multiple of an orthogonal projection.
 

@@ -44,7 +44,7 @@ def _demand_generalised(
         raise case.failure(problem, reason, came, products[0][-problem.n :], **shown)
 
 
-@check("kinks", "vjp", weight=0.5)
+@check("kinks", "vjp", "equality", weight=0.5)
 def vjp_at_kinks_is_a_generalised_jacobian(case: Case) -> None:
     """The matrix that the vjp makes of all unit cotangents is a generalised Jacobian, in Clarke's sense: one for all of them.
 
@@ -63,7 +63,7 @@ def vjp_at_kinks_is_a_generalised_jacobian(case: Case) -> None:
     _demand_generalised(case, problem, came, limits, 1.0, cotangent=units[-1])
 
 
-@check("kinks", "jvp", weight=0.5)
+@check("kinks", "jvp", "equality", weight=0.5)
 def jvp_at_kinks_is_a_generalised_derivative(case: Case) -> None:
     """The jvp along v is a product of v and a generalised Jacobian: a fixed one, or that of the direction.
 
@@ -78,7 +78,7 @@ def jvp_at_kinks_is_a_generalised_derivative(case: Case) -> None:
     _demand_generalised(case, problem, came, products, float(np.abs(v).max()), companion=("jvp", v))
 
 
-@check("kinks", "loss-gradient", weight=0.5)
+@check("kinks", "loss-gradient", "equality", weight=0.5)
 def loss_gradient_at_kinks_is_a_generalised_one(case: Case) -> None:
     """The gradient of the loss at a kink is J (p - y) for a generalised Jacobian J.
 

@@ -61,7 +61,7 @@ def loss_is_right_with_a_huge_offset(case: Case) -> None:
     _loss_matches(case, problem, targets(case, problem))
 
 
-@check("losses", "loss")
+@check("losses", "loss", "equality")
 def loss_is_zero_where_p_is_the_target(case: Case) -> None:
     """The loss of targets that are p itself, a vertex, is 0; with one of them wrong it is not, and it is never negative.
 
@@ -116,7 +116,7 @@ def loss_gradient_vanishes_at_tied_saturated_scores(case: Case) -> None:
     _gradient_matches(case, problem, y, came)
 
 
-@check("losses", "loss-gradient")
+@check("losses", "loss-gradient", "equality")
 def loss_gradient_sums_to_zero(case: Case) -> None:
     """A constant added to all scores changes nothing, so the gradient sums to 0, at kinks too.
 
