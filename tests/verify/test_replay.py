@@ -200,7 +200,7 @@ def _damaged(case: dict[str, Any], damage: str) -> str:
         ("a bad float", "$.draws[1]"),
         ("a bad dtype", "can't use these draws"),
         ("too few draws", "draws more values than were recorded"),
-        ("other draws", "can't use these draws: AttributeError"),
+        ("other draws", "can't use these draws"),
         ("an unknown check", "no such check: is_nice"),
         ("an unknown claim", "unknown claims ['wings']"),
     ],
