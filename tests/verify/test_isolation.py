@@ -54,6 +54,8 @@ def _outcomes(report: Report) -> dict[str, str]:
         ("os.kill(os.getpid(), signal.SIGSEGV)", "died with SIGSEGV"),
         ("os.abort()", "died with SIGABRT"),
         ("os._exit(3)", "ended its process with exit status 3"),
+        ("(time.sleep(60), os._exit(0)) if os.fork() == 0 else os._exit(4)", "ended its process with exit status 4"),
+        ("(os.setsid(), time.sleep(5), os._exit(0)) if os.fork() == 0 else os._exit(5)", "exit status 5"),
         ("time.sleep(1e6)", "no answer within 0.5 s"),
         ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
         ("os.closerange(3, 64); time.sleep(1e6)", "went silent"),

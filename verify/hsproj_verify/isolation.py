@@ -166,6 +166,7 @@ class _Worker:
         self.job: Job | None = None
         self.ready = False
         self.stalled = ""
+        self._ended = False
         self.took = 0.0
         self._seen = 0
         self._waited = 0.0
@@ -180,7 +181,7 @@ class _Worker:
 
     def _listen(self, inbox: queue.SimpleQueue[tuple[_Worker, Any]]) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+        with self._process.stdout, contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 inbox.put((self, pickle.load(self._process.stdout)))
         inbox.put((self, None))
@@ -226,17 +227,24 @@ class _Worker:
         except ValueError:
             return f"died with signal {-status}"
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended by itself: its children may still hold the pipe that would tell."""
+        return self._process.poll() is not None
+
     def end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         if hasattr(os, "killpg"):
             with contextlib.suppress(OSError):  # it may be gone, and its children with it
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
-        self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(OSError):
-                pipe.close()
+        self._listener.join(1.0)  # longer if a child that left the session holds the other end of the pipe
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
 
 class Crew:
@@ -310,6 +318,10 @@ class Crew:
 
     def _end_stalled(self) -> None:
         for worker in self._workers:
+            if worker.gone and not worker.stalled:
+                worker.end()
+                self._inbox.put((worker, None))
+                continue
             late = worker.watch() - self._timeout
             self._grace -= max(worker.took - self._timeout, 0.0)
             if late > max(self._grace, 0.0) and not worker.stalled:
