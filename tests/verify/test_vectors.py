@@ -232,6 +232,22 @@ def test_blocks_of_tied_saturated_scores_fail_and_either_choice_at_a_kink_passes
         assert not _counts(target, "kinks", "derivative")["failed"], f"with kinks free: {kinks}"
 
 
+def test_a_mean_of_right_derivatives_at_a_kink_is_right_too() -> None:
+    def halfway(x: np.ndarray, k: float, g: np.ndarray, temperature: float = 1.0) -> Any:
+        return sum(_rational_vjp(x, k, g, temperature=temperature, kinks=kinks) for kinks in (False, True)) / 2
+
+    assert not _counts(Target("halfway", _rational, halfway), "kinks")["failed"]
+
+
+def test_a_target_of_one_total_is_judged_on_the_vectors_that_have_it() -> None:
+    sparsemax = Target("sparsemax", lambda x: _rational(x, 1), fixed_k=1)
+    verdicts = list(judge(sparsemax, ALL))
+    assert all(v.outcome is not Outcome.FAILED for v in verdicts)
+    judged = [v.vector for v in verdicts if v.outcome is Outcome.PASSED]
+    assert {v.k for v in judged} == {1}
+    assert len(judged) > 50
+
+
 def test_ones_at_a_kink_have_nothing_to_exchange_among_themselves() -> None:
     # x = (2, 2, 1, 1), k = 2: ones are about to leave 1 and zeros to leave 0; two ones can't leave together.
     kink = next(v for v in vectors.load("kinks") if v.x == (2.0, 2.0, 1.0, 1.0))

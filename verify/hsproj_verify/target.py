@@ -186,7 +186,8 @@ class Target:
         """Why the target is not to be asked this, by its claims; empty if it is."""
         if self.fixed_k is not None and problem.k != self.fixed_k:
             return f"k is {self.fixed_k}, always"
-        if problem.k != math.floor(problem.k) and self.fixed_k is None and "real-k" not in self.claims:
+        is_real = math.isfinite(problem.k) and problem.k != math.floor(problem.k)
+        if is_real and self.fixed_k is None and "real-k" not in self.claims:
             return f"real-k not claimed: {self.why_not('real-k')}"
         dtype = "float32" if problem.dtype == "float32" else "float64"
         if dtype not in self.claims:

@@ -12,7 +12,7 @@ def threshold(z: Array, k: float, tau: float) -> np.longdouble:
         excess = total(z, theta, tau) - k
         free = np.count_nonzero((z > theta) & (z < theta + tau))
         if excess == 0:
-            return theta if free else _middle(z, theta, tau)
+            return _middle(z, theta, tau)
         if excess > 0:
             low = theta
         else:
@@ -23,8 +23,12 @@ def threshold(z: Array, k: float, tau: float) -> np.longdouble:
 
 
 def _middle(z: Array, theta: np.longdouble, tau: float) -> np.longdouble:
-    """Of the flat piece of F around theta."""
-    return (z.max(initial=theta, where=z <= theta) + z.min(initial=theta + tau, where=z >= theta + tau) - tau) / 2
+    """Of the flat piece of F around theta, if there is one: entries that a sum of ones swallows are not free."""
+    closest = tau * np.finfo(z.dtype).eps
+    is_zero, is_one = z <= theta + closest, z >= theta + tau - closest
+    if not (is_zero | is_one).all():
+        return theta
+    return (z.max(initial=theta - tau, where=is_zero) + z.min(initial=theta + 2 * tau, where=is_one) - tau) / 2
 
 
 target = operator("newton", from_threshold(threshold), without=("infinities",))

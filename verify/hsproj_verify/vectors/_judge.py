@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,14 +12,15 @@ from itertools import chain, combinations
 import numpy as np
 
 from hsproj_verify.case import Case, CheckFailure, Raised, Witness, as_array, fractions
+from hsproj_verify.oracles.hull import is_outside
 from hsproj_verify.problems import as_float
 from hsproj_verify.report import Outcome
-from hsproj_verify.target import CLAIMS, Target
+from hsproj_verify.target import Target
 from hsproj_verify.vectors._flags import near_kink
 from hsproj_verify.vectors._format import Vector
 
-NEEDED = {"Infinities": "infinities", "RealK": "real-k", "Temperature": "temperature", "Magnitude": "offsets"}
-"""Flags of vectors that only targets with such a claim are judged on."""
+NEEDED = {"Infinities": "infinities", "Magnitude": "offsets"}
+"""Flags of vectors that only targets with such a claim are judged on, beside those that `Target.lacks` asks for."""
 
 _MOST_KINKS = 10  # of which all subsets are tried
 
@@ -46,7 +48,8 @@ def judge(target: Target, vectors: Iterable[Vector], tolerance: float = 8.0) -> 
                 yield Verdict(vector, function, Outcome.SKIPPED, reason)
                 continue
             try:
-                with np.errstate(all="ignore"):
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")  # the target's warnings are its own business
                     ask(case, vector)
             except Skipped as skipped:
                 yield Verdict(vector, function, Outcome.SKIPPED, str(skipped))
@@ -61,11 +64,13 @@ class Skipped(Exception):  # noqa: N818 - no error
 
 
 def _not_claimed(target: Target, vector: Vector, function: str) -> str:
-    needed = [NEEDED[flag] for flag in vector.flags if flag in NEEDED]
-    needed += ["float32"] * (vector.dtype == "float32") + ["errors"] * (vector.result == "invalid")
+    if lacks := target.lacks(vector.problem):
+        return lacks
+    needed = ["equality", *(NEEDED[flag] for flag in vector.flags if flag in NEEDED)]
+    needed += ["errors"] * (vector.result == "invalid")
     missing = [claim for claim in needed if claim not in target.claims]
     if missing:
-        return f"{missing[0]} not claimed: the target does not say that it {CLAIMS[missing[0]]}"
+        return f"{missing[0]} not claimed: {target.why_not(missing[0])}"
     if function == "vjp" and "Temperature" in vector.flags and not target.pulls_back_temperatures:
         return "temperature not claimed: the vjp takes none"
     return ""
@@ -86,6 +91,8 @@ def _project(case: Case, vector: Vector) -> None:
     worst = as_float(max(errors, default=Fraction(0)) / Fraction(problem.eps))
     if not worst <= case.tolerance * _leeway(vector):
         raise case.failure(problem, f"off by {worst:.3g} eps (1 + p)", p, truth)
+    if "exact" in case.target.claims and not ((p >= 0) & (p <= 1)).all():
+        raise case.failure(problem, "an entry lies outside [0, 1]", p, truth)
     if "rounded" in case.target.claims and tuple(p.tolist()) != nearest:
         raise case.failure(problem, "not the nearest float, as it claims to be", p, truth)
 
@@ -124,7 +131,8 @@ def _vjp(case: Case, vector: Vector) -> None:
     near = near_kink(vector)
     if sum(near) > _MOST_KINKS:
         raise Skipped(f"Kink: {sum(near)} scores at kinks have too many derivatives to try them all")
-    if all(_distance(came, right) > allowed for right in other_vjps(vector, near)):
+    right = [vector.vjp, *other_vjps(vector, near)]
+    if is_outside(fractions(came), right, allowed):
         raise case.failure(problem, f"the vjp is off by {as_float(off):.3g}", came, vector.vjp, cotangent=g)
 
 
