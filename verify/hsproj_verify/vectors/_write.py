@@ -42,8 +42,9 @@ def _cotangent(case: Case) -> tuple[float, ...]:
     """The case's own, or quarters that its problem determines: other cases come and go without changing it."""
     if case.cotangent is not None:
         return case.cotangent
-    draw = Draw(repr(case.problem))
-    return tuple(draw.whole(-8, 8) / 4 for _ in case.problem.scores)
+    x, k, tau, dtype = case.problem.scores, case.problem.k, case.problem.temperature, case.problem.dtype
+    draw = Draw(f"Problem(scores={x!r}, k={k!r}, temperature={tau!r}, dtype={dtype!r})")
+    return tuple(draw.whole(-8, 8) / 4 for _ in x)
 
 
 def _answered(inputs: Vector, cotangent: tuple[float, ...]) -> Vector:
