@@ -471,11 +471,13 @@ def _imprecise(answers: Answers, says: str, most: float) -> list[KnownBug]:
     off = max(map(abs, shifts.values()), default=0.0)
 
     def model(x: Numbers, k: float, tau: float) -> Numbers:
-        theta = exact.solve(x, k, tau).threshold
-        if not isinstance(theta, Fraction):
-            return _exact(x, k, tau)
         shift = Fraction(shifts.get((tuple(x), k, tau), off))
-        return [_clip((Fraction(v) - theta) / Fraction(tau) + shift) for v in x]
+        solution = exact.solve(x, k, tau)
+        # Where any theta of an interval serves, past its end.
+        low, high = solution.theta_low, solution.theta_high
+        if high is None or (low is not None and shift > 0):
+            return [_clip((Fraction(v) - Fraction(low or 0)) / Fraction(tau) + abs(shift)) for v in x]
+        return [_clip((Fraction(v) - high) / Fraction(tau) - abs(shift)) for v in x]
 
     return [KnownBug(says.format(off), "project", model)] if 1e-12 < off < most else []
 

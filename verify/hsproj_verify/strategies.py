@@ -79,6 +79,14 @@ def _kink(draw: st.DrawFn, tau: float, least: int) -> list[float]:
 
 
 @st.composite
+def _near_tied(draw: st.DrawFn, tau: float, least: int) -> list[float]:
+    """A few values, each score off one of them by a little that is no rounding: ties to code with a tolerance."""
+    little = draw(st.sampled_from([4e-10, 1e-7, 1e-12]))
+    score = st.tuples(st.sampled_from([0.0, 0.5, 3.0]), st.integers(-2, 2))
+    return [base + i * little for base, i in draw(st.lists(score, min_size=max(least, 2), max_size=LONGEST))]
+
+
+@st.composite
 def _huge_offset(draw: st.DrawFn, tau: float, least: int) -> list[float]:
     """From where four digits are lost to where floats are halves, integers and even integers."""
     offset = draw(st.sampled_from([1e12, -1e12, 1e6, 3e9, 2.0**51, -(2.0**52), 2.0**53]))
@@ -184,6 +192,7 @@ _FAMILIES = {
     "saturated-and-tied": _Family(_saturated_and_tied, _POWERS),
     # A temperature of 1 keeps the breakpoints of the next family coincident; the others go with any.
     "near-kink": _Family(_near_kink, _ONE),
+    "near-tied": _Family(_near_tied, _POWERS),
     "huge-offset": _Family(_huge_offset),
     "huge-scale": _Family(_huge_scale),
     "extreme-k": _Family(_ordinary, totals=_extreme_total),
@@ -205,6 +214,7 @@ ordinary                  scores of moderate size, any k
 tied                      quarters: scores repeat, among free entries and others
 saturated-and-tied        groups of equal scores whose p is 0 or 1
 near-kink                 scores at a breakpoint, or a few roundings off
+near-tied                 scores that differ by 1e-7 to 1e-12: ties to code with a tolerance
 huge-offset               a common offset of 1e6 to 1e16: what a threshold held as one float loses
 huge-scale                1e-300 to 1e300, temperatures as large as the scores
 extreme-k                 k = 0, 1, n - 1, n, and next to them

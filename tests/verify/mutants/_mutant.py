@@ -36,6 +36,11 @@ def nearest(x: Array, k: float, tau: float) -> Array:
     return solve(x, k, tau).p
 
 
+def relative(x: Array) -> Array:
+    """The scores relative to the largest, in extended precision."""
+    return x.astype(np.longdouble) - x.max()
+
+
 def mutated(part: str, *caught_by: str) -> Callable[[Callable[..., Any]], Mutant]:
     """A decorator: `BASE` with this part of it (a field of `Target`) made by the decorated function."""
 

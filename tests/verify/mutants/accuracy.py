@@ -5,8 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from hsproj_verify.oracles import exact
-from mutants._mutant import Array, nearest, row
-from right._operator import relative
+from mutants._mutant import Array, nearest, relative, row
 
 
 @row("accurate_on_tied_scores", "accurate_on_ordinary_scores")
@@ -141,3 +140,36 @@ def small_difference_in_float32(x: Array, k: float, tau: float) -> Array:
         return nearest(x, k, tau)
     delta = np.float32(float(theta - Fraction(float(x.max()))))
     return np.clip((z - delta) / tau, 0, 1).astype(x.dtype)
+
+
+@row("accurate_on_near_ties", "accurate_near_kinks")
+def pools_within_1e_9(x: Array, k: float, tau: float) -> Array:
+    """PAV blocks whose values differ by less than 1e-9 are pooled: the code of arXiv 2602.23336, and fast-soft-sort's kin."""
+    order = np.argsort(-x, kind="stable")
+    pooled = x[order].copy()
+    start = 0
+    for i in range(1, len(x) + 1):
+        if i == len(x) or pooled[i - 1] - pooled[i] > 1e-9:
+            pooled[start:i] = pooled[start:i].mean()
+            start = i
+    return nearest(pooled[np.argsort(order)], k, tau)
+
+
+@row("zeros_have_no_sign")
+def negative_zeros(x: Array, k: float, tau: float) -> Array:
+    """(x - theta) * mask is -0.0 below the threshold: 1 / p and copysign see it."""
+    p = nearest(x, k, tau)
+    return np.where(p == 0, -p, p)
+
+
+@row("masked_scores_drop_out")
+def masks_by_a_constant(x: Array, k: float, tau: float) -> Array:
+    """-inf becomes -1e9: attention masks are made like this, and scores can be lower."""
+    return nearest(np.nan_to_num(x, neginf=-1e9, posinf=1e9), k, tau)
+
+
+@row("scores_next_to_the_hypersimplex_are_projected")
+def a_feasible_start_is_returned(x: Array, k: float, tau: float) -> Array:
+    """Scores whose clipped sum is k to 1e-3 are taken to be projected already: an early exit of iterative solvers."""
+    p = np.clip(x / tau, 0, 1).astype(x.dtype)
+    return p if abs(p.sum() - k) < 1e-3 and k else nearest(x, k, tau)

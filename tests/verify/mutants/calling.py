@@ -219,3 +219,60 @@ def leaves_entries_unset(x: Array, k: Any, tau: float) -> Array:
     """np.empty, and entries that no branch writes: here those on a breakpoint."""
     out = _project(x, k, temperature=tau)
     return np.where((out == 1) & (np.asarray(x) == np.max(x, initial=-np.inf)), np.nan, out) if np.size(x) > 3 else out
+
+
+@call("the_same_call_gives_the_same_bits", "accurate_on_ordinary_scores")
+def remembers_by_id(x: Array, k: Any, tau: float) -> Array:
+    """A cache whose key is id(x): the id of an array that is gone goes to the next one."""
+    key = id(x), np.shape(x), np.ravel(k).tolist(), tau
+    return _by_id.setdefault(repr(key), _project(x, k, temperature=tau)).copy()
+
+
+_by_rounded: dict[Any, Array] = {}
+
+
+@call("accurate_on_near_ties")
+def remembers_rounded_scores(x: Array, k: Any, tau: float) -> Array:
+    """A cache whose key is the scores to 6 decimals."""
+    x = np.asarray(x)
+    if x.dtype.kind != "f":
+        return _project(x, k, temperature=tau)
+    key = np.round(x, 6).tolist(), np.ravel(k).tolist(), tau, str(x.dtype)
+    return _by_rounded.setdefault(repr(key), _project(x, k, temperature=tau)).copy()
+
+
+_warm: list[Array] = []
+
+
+@call("settings_of_numpy_stay_as_they_were")
+def changes_errstate(x: Array, k: Any, tau: float) -> Array:
+    """np.seterr(all="ignore") at the top and nothing at the end: the caller's warnings are gone."""
+    np.seterr(all="ignore")
+    return _project(x, k, temperature=tau)
+
+
+@call("settings_of_numpy_stay_as_they_were")
+def seeds_the_global_generator(x: Array, k: Any, tau: float) -> Array:
+    """np.random.seed(0) to make its sampled pivots repeatable: the caller's random numbers repeat, too."""
+    np.random.seed(0)  # noqa: NPY002 - the bug
+    return _project(x, k, temperature=tau)
+
+
+@call("no_scores_have_no_p", "a_batch_without_rows_has_an_answer_without_rows")
+def fails_on_nothing(x: Array, k: Any, tau: float) -> Array:
+    """x.max() of no scores raises: the last batch of an epoch may be empty."""
+    np.max(x)
+    return _project(x, k, temperature=tau)
+
+
+@call("memory_layout_does_not_matter")
+def misreads_big_endian(x: Array, k: Any, tau: float) -> Array:
+    """The buffer is handed to C as if it were native."""
+    x = np.asarray(x)
+    return _project(x.view(x.dtype.newbyteorder("=")), k, temperature=tau)
+
+
+@call("bad_input_is_refused")
+def clips_k(x: Array, k: Any, tau: float) -> Array:
+    """k outside [0, n] is moved inside: more of them than there are, silently."""
+    return _project(x, np.clip(k, 0, np.shape(x)[-1]), temperature=tau)

@@ -151,3 +151,10 @@ def temperature_in_the_threshold_only(x: Array, k: float, tau: float) -> Array:
     """Solves for theta at tau and clips x - theta: half of the code was told of the temperature."""
     theta = float(exact.solve(x.tolist(), k, tau).threshold)
     return np.clip(x - x.dtype.type(theta), 0, 1)
+
+
+@row("every_whole_total_is_met", "total_is_k")
+def loses_a_positive(x: Array, k: float, tau: float) -> Array:
+    """int(n * share) with the share as float32, the mean of 0/1 labels: 7 of 10 become 6."""
+    whole = k == int(k)
+    return nearest(x, float(int(len(x) * float(np.float32(k / len(x))))) if whole else k, tau)

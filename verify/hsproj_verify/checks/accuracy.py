@@ -44,6 +44,15 @@ def accurate_on_saturated_ties(case: Case) -> None:
 
 
 @check("accuracy")
+def accurate_on_near_ties(case: Case) -> None:
+    """Within tolerance where scores differ by 1e-7 to 1e-12: they are not equal.
+
+    Made for: PAV blocks merged by an absolute 1e-9, as the code of arXiv 2602.23336 does; caches with rounded keys.
+    """
+    _accurate(case, "near-tied")
+
+
+@check("accuracy")
 def accurate_near_kinks(case: Case) -> None:
     """Within tolerance where scores lie at breakpoints, or a few ulps off.
 
@@ -156,7 +165,7 @@ def every_entry_is_the_nearest_float(case: Case) -> None:
         raise case.failure(problem, reason, p)
 
 
-@check("accuracy", "long", weight=0.2)
+@check("accuracy", "long", weight=0.5)
 def accurate_on_long_rows(case: Case) -> None:
     """Within tolerance on rows of up to some thousand scores, where careless sums begin to show.
 

@@ -200,14 +200,12 @@ def earlier_answers_stay_as_they_were(case: Case) -> None:
         raise case.failure(problem, "the answer is a view of the input: changing one changes the other", before)
 
 
-@check("calling", "errors")
+@check("calling", "errors", weight=0.25)
 def bad_input_is_refused(case: Case) -> None:
     """Bad k (outside [0, n], NaN), NaN scores, complex scores, strings, temperatures <= 0: an exception, or NaN.
 
     Made for: k outside [0, n], NaN and complex scores are silently accepted by many, and something comes back.
     """
-    from hypothesis import strategies as st
-
     problem = case.problem("ordinary", temperature=False)
     n, x = problem.n, problem.x
     bad: dict[str, tuple[Any, Any, float]] = {
@@ -226,21 +224,24 @@ def bad_input_is_refused(case: Case) -> None:
             bad["more unmasked scores asked for than there are"] = (np.array([-np.inf, 0.0], x.dtype), 2, 1.0)
     if "temperature" in claims:
         bad |= {"temperature = 0": (x, 1, 0.0), "temperature = -1": (x, 1, -1.0), "temperature = nan": (x, 1, math.nan)}
-    what = case.draw(st.sampled_from(sorted(bad)))
-    scores, k, temperature = bad[what]
+    for what, (scores, k, temperature) in bad.items():
+        shown = _accepted(case, scores, k, temperature)
+        if not shown:
+            continue
+        call = case.target.call_source("project", "x", repr(k), temperature=repr(temperature)).replace("nan", "np.nan")
+        code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
+        witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
+        raise CheckFailure(f"{what} was accepted", witness)
+
+
+def _accepted(case: Case, scores: Any, k: Any, temperature: float) -> str:
+    """What came, as text; "" if it was an exception, or NaN."""
+    came: Any = None
     try:
         came = case.call(case.target, scores, k, temperature)
-        if np.isnan(as_array(came)).all():
-            return
-        shown = array_source(as_array(came))
+        return "" if np.isnan(as_array(came)).all() else array_source(as_array(came))
     except Raised as raised:
-        if "of dtype complex" not in str(raised) or np.isnan(came).all():
-            return
-        shown = repr(came)
-    call = case.target.call_source("project", "x", repr(k), temperature=repr(temperature)).replace("nan", "np.nan")
-    code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
-    witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
-    raise CheckFailure(f"{what} was accepted", witness)
+        return "" if "of dtype complex" not in str(raised) or np.isnan(came).all() else repr(came)
 
 
 @check("calling", "batch")
@@ -386,3 +387,40 @@ def calls_side_by_side_give_the_same_bits(case: Case) -> None:
             if not np.array_equal(p, expected, equal_nan=True):
                 others = [other for other in problems if other is not problem]
                 raise case.failure(problem, f"alone it gave {array_source(expected)}", p, others=others)
+
+
+@check("calling", weight=0.25)
+def settings_of_numpy_stay_as_they_were(case: Case) -> None:
+    """A call leaves NumPy's error handling, its print options and its global random numbers as they were.
+
+    Made for: np.seterr(all="ignore") at the top of a module's function; np.random.seed(0) for repeatable pivots.
+    """
+    from hypothesis import strategies as st
+
+    problem, seed = case.problem(*MODERATE), case.draw(st.integers(1, 2**32 - 1))
+
+    def settings() -> dict[str, Any]:
+        random: Any = np.random.get_state()  # noqa: NPY002 - what is watched
+        return {
+            "geterr": np.geterr(),
+            "get_printoptions": np.get_printoptions(),
+            "random.get_state": random[1].tolist(),
+        }
+
+    def watched(x: np.ndarray, k: Any, temperature: float) -> list[str]:
+        own = np.random.get_state()  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            with np.errstate(all="warn"):
+                before = settings()
+                case.target(x, k, temperature)
+                return [f"np.{name}()" for name, value in settings().items() if value != before[name]]
+        finally:
+            np.random.set_state(own)  # noqa: NPY002
+
+    try:
+        changed = case.call(watched, problem.x, problem.total, problem.temperature)
+    except Raised as raised:
+        raise case.failure(problem, f"it raised {raised}", str(raised)) from raised
+    if changed:
+        raise case.failure(problem, f"the call changed {', '.join(changed)}", f"other {', '.join(changed)}")

@@ -102,7 +102,7 @@ def vjp_agrees_with_finite_differences(case: Case) -> None:
         raise case.failure(problem, reason, case.pull_back(problem, g), truth, cotangent=g, last=compare)
 
 
-@check("derivatives", "vjp", "long", weight=0.2)
+@check("derivatives", "vjp", "long", weight=0.5)
 def vjp_is_right_on_long_rows(case: Case) -> None:
     """vjp(g) = (1/tau) f (g - mean_F g) on rows of up to some thousand scores, where plain sums of g lose a digit or two.
 

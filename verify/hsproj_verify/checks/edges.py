@@ -126,6 +126,36 @@ def totals_next_to_whole_numbers_are_not_whole(case: Case) -> None:
     case.close(case.project(problem), problem, f"k = {problem.k!r}")
 
 
+@check("edges", "any-k", weight=0.25)
+def every_whole_total_is_met(case: Case) -> None:
+    """For each k from 0 to n, n equal scores get k / n each.
+
+    Made for: int(n * share) with a share that was rounded: as the mean of float32 labels, 7 of 10 become 6.
+    """
+    from hypothesis import strategies as st
+
+    like = case.problem(*MODERATE)
+    n = case.draw(st.one_of(st.integers(1, 12), st.sampled_from([10, 11, 12, 6])))
+    for k in range(n + 1):
+        problem = like.with_scores([0.5] * n, k=float(k))
+        case.close(case.project(problem), problem, f"{k} of {n}")
+
+
+@check("edges")
+def scores_next_to_the_hypersimplex_are_projected(case: Case) -> None:
+    """Scores that are a point of the hypersimplex but for 1e-4 to 1e-12 are projected like any others.
+
+    Made for: "Feasible up to a tolerance" as the test whether to begin at all, and early exits of iterations.
+    """
+    from hypothesis import strategies as st
+
+    start = case.problem(*MODERATE, temperature=False, min_size=2)
+    nudges = st.lists(st.sampled_from([0.0, 1.0, -1.0]), min_size=start.n, max_size=start.n)
+    size = case.draw(st.sampled_from([1e-4, 1e-6, 1e-9, 1e-12]))
+    problem = start.with_scores(start.solution.nearest("float64") + size * np.array(case.draw(nudges)))
+    case.close(case.project(problem), problem, f"within {size:g} of the hypersimplex")
+
+
 @check("edges", "empty")
 def no_scores_have_no_p(case: Case) -> None:
     """A row without scores, whose total is 0, has an answer without entries, in the dtype of the scores.

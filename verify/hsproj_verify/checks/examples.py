@@ -155,6 +155,35 @@ def softmax_times_k(x: Array, k: float, temperature: float) -> Array:
     return k * e / e.sum()
 
 
+@_fails("accurate_on_near_ties", by_row=True)
+def rounds_to_nine_digits(x: Array, k: float, temperature: float) -> Array:
+    return row_by_rationals(np.round(x, 9), k, temperature)
+
+
+@_fails("zeros_have_no_sign", by_row=True)
+def masked_by_multiplication(x: Array, k: float, temperature: float) -> Array:
+    p = row_by_rationals(x, k, temperature)
+    return np.where(p == 0, -p, p)
+
+
+@_fails("every_whole_total_is_met", by_row=True)
+def loses_a_positive(x: Array, k: float, temperature: float) -> Array:
+    share = np.float32(k / len(x))
+    return row_by_rationals(x, float(int(len(x) * float(share))), temperature)
+
+
+@_fails("scores_next_to_the_hypersimplex_are_projected", by_row=True)
+def nothing_to_do(x: Array, k: float, temperature: float) -> Array:
+    p = np.clip(x / temperature, 0, 1).astype(x.dtype)
+    return p if abs(p.sum() - k) < 1e-3 else row_by_rationals(x, k, temperature)
+
+
+@_fails("settings_of_numpy_stay_as_they_were")
+def silences_numpy(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    np.seterr(all="ignore")
+    return project(x, k, temperature=temperature)
+
+
 @_fails("total_is_k", by_row=True)
 def total_at_most_k(x: Array, k: float, temperature: float) -> Array:
     p = np.clip(x / temperature, 0, 1)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hsproj_verify.case import Case, fractions
+from hsproj_verify.case import MODERATE, Case, fractions
 from hsproj_verify.checks._registry import check
 from hsproj_verify.problems import as_float
 
@@ -36,6 +36,18 @@ def total_is_k(case: Case) -> None:
     if not np.isfinite(p).all() or abs(sum(fractions(p)) - sum(problem.solution.p, Fraction(0))) > allowed:
         total = problem.total if problem.constraint == "eq" else as_float(sum(problem.solution.p, Fraction(0)))
         raise case.failure(problem, f"the total is {math.fsum(p)!r}, not {total!r}", p)
+
+
+@check("feasibility", "exact")
+def zeros_have_no_sign(case: Case) -> None:
+    """No entry is -0.0, which prints as such, and whose reciprocal is -inf.
+
+    Made for: (x - theta) * mask, which is -0.0 below the threshold.
+    """
+    problem = case.problem(*MODERATE, "extreme-k")
+    p = case.project(problem)
+    if np.any((p == 0) & np.signbit(p)):
+        raise case.failure(problem, "an entry is -0.0", p)
 
 
 @check("optimality")

@@ -138,7 +138,7 @@ def masked_scores_drop_out(case: Case) -> None:
     """
     from hypothesis import strategies as st
 
-    problem = case.problem("ordinary", "tied")
+    problem = case.problem("ordinary", "tied", "huge-offset")
     down, up = case.draw(st.integers(0, 2)), case.draw(st.integers(0, 2))
     padded = problem.with_scores((*problem.scores, *[-np.inf] * down, *[np.inf] * up), k=problem.k + up)
     if Fraction(padded.k) != Fraction(problem.k) + up:
