@@ -11,7 +11,7 @@ __all__ = ["BASE", "MUTANTS", "Mutant"]
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for module in (operators, thresholds, accuracy, calling, batches, derivatives, losses)
+    for module in (operators, thresholds, accuracy, calling, batches, derivatives)
     for mutant in vars(module).values()
     if isinstance(mutant, Mutant)
 }

@@ -1,1 +1,0 @@
-"""Losses and tangents that are not what they are called."""
