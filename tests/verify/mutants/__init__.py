@@ -4,7 +4,7 @@ A mutant is a function: its docstring says what the bug is and where it comes fr
 catch bugs of this kind. Whatever it does not get wrong it takes from `BASE`, which is right.
 """
 
-from mutants import accuracy, batches, calling, derivatives, losses, operators, thresholds
+from mutants import accuracy, batches, calling, derivatives, operators, thresholds
 from mutants._mutant import BASE, Mutant
 
 __all__ = ["BASE", "MUTANTS", "Mutant"]
