@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test lint types docs wheel-test mutants right exact-campaign bench check clean
+.PHONY: judge test lint types docs wheel-test mutants right exact-campaign bench scoreboard check clean
 
 judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplexers, and print both reports
 	$(BIN)/hsproj-verify check hsproj:soft_binary_argmax --vjp hsproj:vjp --tolerance 0.5 --report hsproj-report.json
@@ -45,9 +45,13 @@ bench: $(VENV)/.test ## docs/benchmarks.{md,svg}, one thread, on a machine that 
 	$(BIN)/hsproj-verify bench tests/support/bench_targets.py:hsproj tests/support/bench_targets.py:inexact $(BENCH) \
 		--table docs/benchmarks.md --json docs/_generated/benchmarks.json --figure docs/benchmarks.svg
 
+scoreboard: $(VENV)/.peers-heavy ## docs/scoreboard.md: every public implementation there is, judged (half an hour, and gigabytes to install)
+	mkdir -p docs/_generated
+	$(BIN)/hsproj-verify peers --write docs/scoreboard.md --json docs/_generated/scoreboard.json
+
 check: lint types test docs wheel-test ## everything
 
-$(VENV)/.judge $(VENV)/.test $(VENV)/.dev: pyproject.toml
+$(VENV)/.judge $(VENV)/.test $(VENV)/.dev $(VENV)/.peers-heavy: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e ".[$(patsubst .%,%,$(notdir $@))]"
 	touch $@

@@ -2,5 +2,16 @@
 
 from importlib.util import find_spec
 
-HEAVY = {"entmax": "torch", "torchisotonic": "torch", "jaxopt": "jax"}
-collect_ignore = [f"hsproj_verify/peers/{peer}.py" for peer, needs in HEAVY.items() if find_spec(needs) is None]
+NEEDS = {
+    "_torch": ["torch"],
+    "_jax": ["jax"],
+    "entmax": ["torch", "entmax"],
+    "torchisotonic": ["torch", "torchisotonic"],
+    "jaxopt": ["jax", "jaxopt"],
+    "qpax": ["jax", "qpax"],
+    "qpth": ["torch", "qpth"],
+    "proxsuite": ["torch", "proxsuite"],
+    "cvxpylayers": ["torch", "cvxpylayers"],
+    "qpsolvers": ["qpsolvers"],
+}
+collect_ignore = [f"hsproj_verify/peers/{peer}.py" for peer, needs in NEEDS.items() if not all(map(find_spec, needs))]

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from hsproj_verify.bench import command as bench
-from hsproj_verify.commands import Exit, check, explain, replay, vectors
+from hsproj_verify.commands import Exit, check, explain, peers, replay, vectors
 from hsproj_verify.target import TargetError
 
-COMMANDS = {"check": check, "explain": explain, "replay": replay, "vectors": vectors, "bench": bench}
+COMMANDS = {"check": check, "explain": explain, "replay": replay, "vectors": vectors, "peers": peers, "bench": bench}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

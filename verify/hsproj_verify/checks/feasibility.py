@@ -60,14 +60,15 @@ def one_threshold_explains_every_entry(case: Case) -> None:
     problem = case.problem()
     p = case.project(problem)
     tau = Fraction(problem.temperature)
-    slack = 2 * Fraction(case.tolerance * problem.eps) * tau
+    rounding = case.tolerance * problem.eps  # an entry this close to 0 or 1 may be meant to be just that
+    slack = 2 * Fraction(rounding) * tau
     # A bound on the total can only lower what x asks for.
     at_least, at_most = [Fraction(0) for _ in range(problem.constraint == "le")], []
     for x, entry in zip(map(Fraction, problem.scores), p, strict=True):
         theta = x - tau * Fraction(float(entry)) if np.isfinite(entry) else x
-        if entry > 0:
+        if entry > rounding:
             at_most.append(theta + slack)
-        if entry < 1:
+        if entry < 1 - rounding:
             at_least.append(theta - slack)
     if not np.isfinite(p).all() or (at_least and at_most and max(at_least) > min(at_most)):
         raise case.failure(problem, "no threshold explains all entries", p)

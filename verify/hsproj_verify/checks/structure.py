@@ -61,7 +61,8 @@ def adding_a_constant_leaves_p_unchanged(case: Case) -> None:
     from hypothesis import strategies as st
 
     problem = case.problem("tied", "saturated-and-tied")
-    shift = case.draw(st.sampled_from([1.0, -3.0, 1024.0, -(2.0**20)]))
+    large = [1024.0, -(2.0**20)] if "offsets" in case.target.claims else []
+    shift = case.draw(st.sampled_from([1.0, -3.0, *large]))
     moved = problem.with_scores(problem.x + shift)
     if any(Fraction(a) + Fraction(shift) != Fraction(b) for a, b in zip(problem.scores, moved.scores, strict=True)):
         return case.reject()

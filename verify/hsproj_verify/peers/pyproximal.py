@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pyproximal.projection import HyperPlaneBoxProj
 
+from hsproj_verify.peers._claims import UNSAID
 from hsproj_verify.peers._rows import row_by_row
 from hsproj_verify.target import Target
 
@@ -23,4 +24,4 @@ target = Target(
     name="pyproximal",
     project=project,
     note=f"pyproximal {version('pyproximal')}, default tolerance; a vector a call, looped over rows",
-).without("infinities")
+).without(*UNSAID, "batch")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from simplexers.capped import capped_simplexer
 
+from hsproj_verify.peers._claims import UNSAID
 from hsproj_verify.target import Target
 
 
@@ -19,9 +20,21 @@ def project(x: np.ndarray, k: Any) -> np.ndarray:
     return answer
 
 
+def project_by_sorting(x: np.ndarray, k: Any) -> np.ndarray:
+    """The same by the other method, O(n^2): for vectors of some hundred scores at most."""
+    answer: np.ndarray = capped_simplexer(x, k, method="sort").reshape(x.shape)
+    return answer
+
+
 target = Target(
     name="simplexers",
     project=project,
     origin="from simplexers.capped import capped_simplexer as function",
     note=f'simplexers {version("simplexers")}, method="root" (its default)',
-).without("batch", "infinities")
+).without(*UNSAID, "batch")
+
+by_sorting = Target(
+    name="simplexers-sort",
+    project=project_by_sorting,
+    note=f'simplexers {version("simplexers")}, method="sort"',
+).without(*UNSAID, "batch", "real-k", "long")

@@ -1,4 +1,4 @@
-"""torchisotonic (PyPI, MIT, for torch), composed as in `hsproj_verify.peers.scipy`: sort, fit, unsort; all rows at once."""
+"""torchisotonic (PyPI, MIT, for torch), composed as in `hsproj_verify.peers._isotonic`: all rows at once, with autograd."""
 
 from importlib.metadata import version
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torchisotonic
 
-from hsproj_verify.target import Target
+from hsproj_verify.peers._torch import torch_target
 
 
 def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
@@ -18,29 +18,6 @@ def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
     return torch.empty_like(p).scatter(-1, order, p)
 
 
-def project(x: np.ndarray, k: Any) -> np.ndarray:
-    """The composition, without gradients."""
-    answer: np.ndarray = _project(torch.from_numpy(x), k).numpy()
-    return answer
-
-
-def project_and_vjp(x: np.ndarray, k: Any, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Forward, then backward."""
-    scores = torch.from_numpy(x).requires_grad_()
-    p = _project(scores, k)
-    (gradient,) = torch.autograd.grad(p, scores, torch.from_numpy(g))
-    return p.detach().numpy(), gradient.numpy()
-
-
-def vjp(x: np.ndarray, k: Any, g: np.ndarray) -> np.ndarray:
-    """Backward, which needs the forward call."""
-    return project_and_vjp(x, k, g)[1]
-
-
-target = Target(
-    name="torchisotonic",
-    project=project,
-    vjp=vjp,
-    note=f"torchisotonic {version('torchisotonic')} on torch {version('torch')}, on sorted scores",
-    project_and_vjp=project_and_vjp,
-).without("real-k", "integers", "infinities", "layouts")
+target = torch_target(
+    "torchisotonic", _project, f"torchisotonic {version('torchisotonic')} on torch {version('torch')}, on sorted scores"
+).without("real-k", "exact")

@@ -1,0 +1,7 @@
+"""Claims that adapters leave out together."""
+
+UNSAID = "offsets", "subnormals", "infinities", "empty", "threads", "errors"
+"""What no peer's documentation speaks of: extreme magnitudes, infinite scores, empty rows, threads, refusing bad input."""
+
+GENERAL = "exact", "long", "float32", "integers", "layouts"
+"""What solvers of general quadratic programs don't claim either: they work in float64, to a tolerance, on matrices."""
