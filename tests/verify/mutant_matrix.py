@@ -20,7 +20,11 @@ from mutants import MUTANTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
 
-INTRODUCTION = """# Mutants
+INTRODUCTION = """---
+orphan: true
+---
+
+# Mutants
 
 <!-- Written by `make mutants`. -->
 
