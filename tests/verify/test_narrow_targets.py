@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hsproj_verify import Report, Target, check
 from hsproj_verify.oracles import exact
+from hsproj_verify.probing import probe
 from hsproj_verify.report import Outcome
 from hsproj_verify.target import TargetError
 
@@ -152,3 +153,49 @@ def test_within_its_margin_an_inequality_has_the_derivative_it_says(scores: list
 def test_claims_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TargetError, match=message):
         Target("t", np.clip, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("vectors_only", {"batch": "scores of shape (2, n) raise ValueError: one row, please"}),
+        ("rows_only", {"vectors": "scores of shape (n,) raise ValueError: rows, please"}),
+        ("one_total", {"own-k": "a k for each row raises TypeError"}),
+        ("whole_totals", {"real-k": "k = 1.5 raises TypeError"}),
+        (
+            "single_precision",
+            {"float64": "float64 scores raise TypeError: float32", "integers": "integer scores raise"},
+        ),
+    ],
+)
+def test_what_a_target_refuses_plainly_is_found_out(name: str, found: dict[str, str]) -> None:
+    target = narrow_targets.FOUND_OUT[name]
+    probed = probe(target)
+    assert {*target.claims} - {*probed.claims} - {"own-k"} == {*found} - {"own-k"}
+    for claim, reason in found.items():
+        assert probed.why_not(claim).startswith(f"found out: {reason}")
+        assert reason in probed.note
+
+
+def test_what_is_claimed_is_judged_even_if_it_is_refused() -> None:
+    target = narrow_targets.FOUND_OUT["vectors_only"]
+    only = ["rows_are_independent"]
+    assert check(target, examples=3, only=only).counts["skipped"] == 1
+    assert check(target.claiming("batch"), examples=3, only=only).counts["failed"] == 1
+
+
+def test_a_target_that_answers_nothing_is_judged_on_everything() -> None:
+    def broken(x: Any, k: Any) -> Any:
+        raise RuntimeError("no")
+
+    target = Target("broken", broken, vjp=broken)
+    assert probe(target).claims == target.claims
+
+
+def test_a_target_that_dies_when_it_is_probed_is_judged_all_the_same(tmp_path: Any) -> None:
+    (tmp_path / "dies.py").write_text(
+        "import os\ndef project(x, k):\n    if x.ndim > 1:\n        os._exit(3)\n    return x * 0 + k / x.size\n"
+    )
+    report = check(f"{tmp_path}/dies.py:project", examples=3, only=["total_is_k", "a_batch_is_untouched"])
+    assert [result.outcome for result in report.results] == [Outcome.PASSED, Outcome.FAILED]
+    assert "exit status 3" in report.failures[0].reason

@@ -21,7 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,12 +48,15 @@ class Recipe:
         As in `Target.bringing`.
     claiming, without : sequence of str
         Claims added and withdrawn.
+    probed : bool
+        Whether the target is probed before it is judged: see `hsproj_verify.probing`.
     """
 
     target: Any
     companions: Mapping[str, Any] = field(default_factory=dict)
     claiming: Sequence[str] = ()
     without: Sequence[str] = ()
+    probed: bool = True
 
     @property
     def is_named(self) -> bool:
@@ -120,6 +123,11 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Probing:
+    """The target is loaded, and about to be called for the first time."""
+
+
+@dataclass(frozen=True)
 class CutOff:
     """The target raised what is meant for the user's own interruption."""
 
@@ -165,6 +173,7 @@ class _Worker:
         self.log = log
         self.job: Job | None = None
         self.ready = False
+        self.probing = False
         self.stalled = ""
         self._ended = False
         self.took = 0.0
@@ -333,8 +342,11 @@ class Crew:
         """What a message of a worker means: a result, a job that takes the place of the one it had, or neither."""
         job = worker.job
         match message:
+            case Probing():
+                worker.probing = True
+                return None
             case Loaded():
-                self.loaded, worker.ready = message, True
+                self.loaded, worker.ready, worker.probing = message, True, False
                 return None
             case TargetError():
                 self._refused = message
@@ -354,6 +366,9 @@ class Crew:
         log = Log.read(worker.log, draws=True)
         self._workers.remove(worker)
         worker.end()
+        if job is None and worker.probing:
+            self._recipe = replace(self._recipe, probed=False)  # its checks will tell
+            return None
         if job is None:
             if worker.ready or worker.stalled:
                 return None

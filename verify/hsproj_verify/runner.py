@@ -17,6 +17,7 @@ from hsproj_verify.checks import CHECKS
 from hsproj_verify.draws import ReplayError
 from hsproj_verify.examine import replay_check, run_check
 from hsproj_verify.isolation import Crew, Job, Loaded, Recipe
+from hsproj_verify.probing import probe
 from hsproj_verify.recording import Terms
 from hsproj_verify.report import Outcome, Report, Result
 from hsproj_verify.target import CLAIMS, Target, TargetError
@@ -243,7 +244,7 @@ class Here:
     """Runs jobs in this process, as a `Crew` does in others."""
 
     def __init__(self, recipe: Recipe, terms: Terms) -> None:
-        self._target = recipe.make()
+        self._target = probe(recipe.make())
         self._terms = terms
         self.loaded = Loaded.of(self._target)
 

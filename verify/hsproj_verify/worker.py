@@ -25,7 +25,8 @@ from hsproj_verify.case import Raised, Witness
 from hsproj_verify.checks import CHECKS
 from hsproj_verify.draws import ReplayError, encode
 from hsproj_verify.examine import replay_check, run_check
-from hsproj_verify.isolation import Broken, CutOff, Job, Loaded, Log, Recipe, cut_off
+from hsproj_verify.isolation import Broken, CutOff, Job, Loaded, Log, Probing, Recipe, cut_off
+from hsproj_verify.probing import probe
 from hsproj_verify.problems import array_source
 from hsproj_verify.recording import Terms
 from hsproj_verify.target import COMPANIONS, Target, TargetError
@@ -67,6 +68,10 @@ def _receive(source: IO[bytes], jobs: queue.SimpleQueue[Job]) -> None:
 def _serve(recipe: Recipe, terms: Terms, path: Path, jobs: queue.SimpleQueue[Job], send: Callable[[Any], None]) -> None:
     logger = Logger(path)
     target = recipe.make()
+    if recipe.probed:
+        send(Probing())
+        found = probe(_around(target, logger.around))
+        target = replace(target, claims=found.claims, unclaimed=found.unclaimed, note=found.note)
     loaded = Loaded.of(target)
     judged = _around(target, logger.around)
     _freeze_constants()

@@ -16,13 +16,20 @@ from hsproj_verify.recording import write
 from hsproj_verify.report import SUFFIXES, Report
 from hsproj_verify.runner import BUDGETS, TIMEOUT, check
 from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError
+from hsproj_verify.targets import LIBRARIES
 
 SUMMARY = "judge one implementation"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("target", metavar="TARGET", help="package.module:function or path/to/file.py:function")
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help="package.module:function or path/to/file.py:function"
+    )
+    parser.add_argument(
+        "--as", dest="kind", choices=sorted(LIBRARIES), help="it is a function of that library's arrays"
+    )
+    parser.add_argument("--program", metavar="COMMAND", help="judge a program in any language, instead of a TARGET")
     for name, meaning in COMPANIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="TARGET", help=meaning)
     parser.add_argument(
@@ -45,8 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="CLAIM",
         action="append",
         default=[],
-        choices=sorted(UNUSUAL),
-        help=f"also judge {', '.join(sorted(UNUSUAL))}",
+        choices=sorted(CLAIMS),
+        help=f"judge it, whatever it refuses; only so are {', '.join(sorted(UNUSUAL))} judged",
     )
     parser.add_argument(
         "--without",
@@ -75,8 +82,11 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     """Judge, write and show what was asked for."""
     for path in options.report:
         demand_writable("--report", path, *SUFFIXES)
+    if (options.target is None) == (options.program is None):
+        raise TargetError("one of TARGET and --program must be given, and not both")
+    kind = f"{options.kind}:" if options.kind else ""
     report = check(
-        options.target,
+        f"{kind}{options.target}" if options.program is None else f"exec:{options.program}",
         **{name: getattr(options, name) for name in COMPANIONS},
         claiming=options.claiming,
         without=options.without,

@@ -1,0 +1,89 @@
+"""What a target refuses plainly, before it is judged: "says so or is found out".
+
+Each claim that a target has not made itself but is assumed of it, `Target.assumed`, is tried on plain cases. If all that need
+it raise, the target does not make the claim, and the report says what was raised. A wrong answer is for the checks to find;
+so are the exceptions of a target that answers nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hsproj_verify.target import Target
+
+
+def probe(target: Target) -> Target:
+    """The target without the claims that it is found not to keep.
+
+    Examples
+    --------
+    >>> from hsproj_verify import Target
+    >>> from hsproj_verify.probing import probe
+    >>> def project(x, k):
+    ...     if x.ndim > 1:
+    ...         raise ValueError("one row, please")
+    ...     return x * 0 + k / x.size
+    >>> probe(Target("t", project)).why_not("batch")
+    'found out: scores of shape (2, n) raise ValueError: one row, please'
+    """
+    k = 1 if target.fixed_k is None else target.fixed_k
+    row = np.arange(2 * math.ceil(k) + 1)[::-1] / 4.0
+    rows, ks = np.stack([row, row[::-1]]), np.array([k, k])
+    plain = target.claiming("vectors")  # a row is a row here, and not a batch of one
+    alike = replace(plain, claims=frozenset(plain.claims) - {"own-k"})
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        refused = {
+            (ndim, dtype): _refusal(called, x.astype(dtype), totals)
+            for dtype in ("float64", "float32")
+            for ndim, called, x, totals in ((1, plain, row, k), (2, alike, rows, ks))
+        }
+        if all(refused.values()):
+            return target
+        dtype = "float64" if not (refused[1, "float64"] and refused[2, "float64"]) else "float32"
+        found: dict[str, str] = {}
+        for claim, what, cases in (
+            ("vectors", "scores of shape (n,) raise", [(1, "float64"), (1, "float32")]),
+            ("batch", "scores of shape (2, n) raise", [(2, "float64"), (2, "float32")]),
+            ("float64", "float64 scores raise", [(1, "float64"), (2, "float64")]),
+            ("float32", "float32 scores raise", [(1, "float32"), (2, "float32")]),
+        ):
+            if all(refused[case] for case in cases):
+                # What a dtype that works is refused for says more.
+                found[claim] = f"{what} {refused[(cases[0][0], dtype) if claim in ('vectors', 'batch') else cases[0]]}"
+        x, v = row.astype(dtype), np.ones(row.shape, dtype)
+        probes: dict[str, tuple[str, Callable[[Target], str]]] = {
+            "own-k": ("a k for each row raises", lambda t: _refusal(t, rows.astype(dtype), ks)),
+            "real-k": ("k = 1.5 raises", lambda t: _refusal(t, x, 1.5)),
+            "integers": ("integer scores raise", lambda t: _refusal(t, np.arange(row.size), k)),
+            "vjp": ("its vjp raises", lambda t: _refusal(t.pull_back, x, k, v)),
+            "jvp": ("its jvp raises", lambda t: _refusal(t.push_forward, x, k, v)),
+        }
+        narrower = _lacking(target, found)
+        for claim, (what, refusal) in probes.items():
+            if claim in narrower.claims and claim in target.assumed and (raised := refusal(narrower)):
+                narrower = _lacking(narrower, {claim: f"{what} {raised}"})
+    return narrower
+
+
+def _lacking(target: Target, found: dict[str, str]) -> Target:
+    reasons = {claim: f"found out: {what}" for claim, what in found.items() if claim in target.assumed}
+    notes = [target.note, *(reasons[claim] for claim in reasons if claim in target.claims)]
+    return replace(target, note="; ".join(filter(None, notes))).lacking(reasons)
+
+
+def _refusal(function: Callable[..., Any], *arguments: Any) -> str:
+    """What the call raised, as text; empty if it answered, whatever it answered."""
+    try:
+        function(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a target must not end the judge
+        return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+    return ""
