@@ -117,7 +117,7 @@ class Target:
     >>> from hsproj_verify.target import Target
     >>> uniform = Target("uniform", lambda x, k: np.full(x.shape, k / x.shape[-1]))
     >>> sorted(set(uniform.claims))[:3]
-    ['batch', 'empty', 'errors']
+    ['any-k', 'batch', 'empty']
     """
 
     name: str
