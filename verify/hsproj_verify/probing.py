@@ -61,7 +61,6 @@ def probe(target: Target) -> Target:
         probes: dict[str, tuple[str, Callable[[Target], str]]] = {
             "own-k": ("a k for each row raises", lambda t: _refusal(t, rows.astype(dtype), ks)),
             "real-k": ("k = 1.5 raises", lambda t: _refusal(t, x, 1.5)),
-            "integers": ("integer scores raise", lambda t: _refusal(t, np.arange(row.size), k)),
             "vjp": ("its vjp raises", lambda t: _refusal(t.pull_back, x, k, v)),
             "jvp": ("its jvp raises", lambda t: _refusal(t.push_forward, x, k, v)),
         }

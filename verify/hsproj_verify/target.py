@@ -69,7 +69,7 @@ COMPANIONS = {
 # Which companions make a claim possible: any of them.
 _NEEDED = {"vjp": ("vjp",), "jvp": ("jvp",), "loss": ("loss", "loss_and_grad"), "loss-gradient": ("loss_and_grad",)}
 
-PROBED = frozenset({"vectors", "batch", "own-k", "real-k", "float64", "float32", "integers"})
+PROBED = frozenset({"vectors", "batch", "own-k", "real-k", "float64", "float32"})
 """Claims that are assumed of a target that says nothing, until it refuses a plain case: see `hsproj_verify.probing`."""
 
 CONSTRAINTS = {"eq": "sum p = k", "le": "sum p <= k"}
