@@ -71,7 +71,7 @@ int main(void) {
         long number_of_request = strtol(id, NULL, 10);
         if (strncmp(op, "\"hello\"", 7) == 0) {
             printf("{\"id\": %ld, \"result\": {\"protocol\": 1, \"operations\": [\"project\", \"vjp\"], "
-                   "\"without\": [\"infinities\", \"offsets\"], \"note\": \"bisection, in C\"}}\n", number_of_request);
+                   "\"without\": [\"infinities\", \"large\", \"offsets\"], \"note\": \"bisection, in C\"}}\n", number_of_request);
         } else {
             int n = strtol(find("\"n\": "), NULL, 10);
             char *at = find("\"k\": "), *behind = find("\"temperature\": ");

@@ -23,7 +23,7 @@ function project(x, k, tau) {
 
 function answer({ op, n, k, temperature, x, targets }) {
   if (op === "hello")
-    return { protocol: 1, operations: ["project", "loss"], without: ["infinities", "offsets"], note: `node ${process.version}` };
+    return { protocol: 1, operations: ["project", "loss"], without: ["infinities", "offsets", "large"], note: `node ${process.version}` };
   // What JSON has no number for comes as a string.
   if (![k, temperature, ...x].every(Number.isFinite)) throw RangeError("finite numbers, please");
   if (!(0 <= k && k <= n && temperature > 0)) throw RangeError("0 <= k <= n and a positive temperature, please");
