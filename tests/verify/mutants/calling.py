@@ -221,7 +221,7 @@ def leaves_entries_unset(x: Array, k: Any, tau: float) -> Array:
     return np.where((out == 1) & (np.asarray(x) == np.max(x, initial=-np.inf)), np.nan, out) if np.size(x) > 3 else out
 
 
-@call("the_same_call_gives_the_same_bits", "accurate_on_ordinary_scores")
+@call("a_changed_array_gets_a_new_answer", "the_same_call_gives_the_same_bits", "accurate_on_ordinary_scores")
 def remembers_by_id(x: Array, k: Any, tau: float) -> Array:
     """A cache whose key is id(x): the id of an array that is gone goes to the next one."""
     key = id(x), np.shape(x), np.ravel(k).tolist(), tau
