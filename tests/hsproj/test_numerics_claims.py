@@ -32,7 +32,7 @@ def bits_below_the_grid(n: int) -> tuple[np.ndarray, Fraction]:
 def test_bits_below_the_grid_add_up_within_their_bound_in_the_longest_rows(n: int) -> None:
     x, exactly = bits_below_the_grid(n)
     buffer, settled = np.empty(_long.room(n)), np.zeros(_long.SETTLED)
-    assert _long.reduce(x, -0.5 - 1e-6, -0.5 + 1e-6, 1.0, 0.0, buffer, settled) == 0
+    assert _long.reduce(x, -0.5 - 1e-6, -0.5 + 1e-6, 1.0, 0.0, np.nan, np.nan, buffer, settled) == 0
     off = abs(sum(map(Fraction, settled[_long.SUM :].tolist())) - exactly)
     assert off <= n * (Fraction(2) ** -86 + n * Fraction(2) ** -107)
 
@@ -64,7 +64,7 @@ def test_no_vertex_is_taken_for_proved_at_the_end_of_the_interval() -> None:
     state, settled = np.zeros(_long.STATE), np.zeros(_long.SETTLED)
     buffer, answer = np.empty(_long.room(x.size)), np.empty(_long.ANSWER)
     state[_long.FROM], state[_long.TO], state[_long.THETA] = low, high, low
-    count = _long.reduce(x, low, high, 1.0, 0.0, buffer, settled)
+    count = _long.reduce(x, low, high, 1.0, 0.0, np.nan, np.nan, buffer, settled)
     assert _long.conclude(buffer, count, settled, 0.0, 1.0, 1.0, x.size, state, answer) != _long.SOLVED
 
 

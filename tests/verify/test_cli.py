@@ -110,10 +110,11 @@ def test_wrong_call_exits_with_2(arguments: list[str], message: str, capsys: pyt
 
 
 def test_usage_errors_exit_with_2() -> None:
-    for arguments in ([], ["check"], ["check", "numpy:clip", "--without", "wings"], ["judge", "numpy:clip"]):
+    for arguments in ([], ["check", "numpy:clip", "--without", "wings"], ["judge", "numpy:clip"]):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2
+    assert main(["check"]) == 2
 
 
 def test_a_file_that_does_not_import_is_a_wrong_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,8 @@ def test_every_failure_of_every_check_replays_to_the_same_reason(wrong: str, nam
         case = json.loads(json.dumps(failure.replay))
         jsonschema.validate(case, _schema())
         again = replay(case, workers=0)
-        assert (again.name, again.reason, again.witness) == (failure.name, failure.reason, failure.witness)
+        assert (again.name, again.reason) == (failure.name, failure.reason)
+        assert repr(again.witness) == repr(failure.witness)  # as text: NaN is not NaN
 
 
 def test_the_report_holds_what_replays(wrong: str, tmp_path: Path) -> None:

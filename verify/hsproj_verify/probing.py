@@ -17,6 +17,13 @@ import numpy as np
 
 from hsproj_verify.target import Target
 
+_PLAIN = {
+    "vectors": "scores of shape (n,) raise",
+    "batch": "scores of shape (2, n) raise",
+    "float64": "float64 scores raise",
+    "float32": "float32 scores raise",
+}
+
 
 def probe(target: Target) -> Target:
     """The target without the claims that it is found not to keep.
@@ -36,27 +43,25 @@ def probe(target: Target) -> Target:
     row = np.arange(2 * math.ceil(k) + 1)[::-1] / 4.0
     rows, ks = np.stack([row, row[::-1]]), np.array([k, k])
     plain = target.claiming("vectors")  # a row is a row here, and not a batch of one
-    alike = replace(plain, claims=frozenset(plain.claims) - {"own-k"})
+    alike = plain.without("own-k")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        refused = {
-            (ndim, dtype): _refusal(called, x.astype(dtype), totals)
-            for dtype in ("float64", "float32")
-            for ndim, called, x, totals in ((1, plain, row, k), (2, alike, rows, ks))
-        }
+        refused: dict[tuple[str, str], str] = {}
+        for dtype in sorted({"float64", "float32"} & {*target.claims}, reverse=True):
+            if "vectors" in target.claims:
+                refused["vectors", dtype] = _refusal(plain, row.astype(dtype), k)
+            if "batch" in target.claims:
+                given = rows.astype(dtype)
+                refused["batch", dtype] = _refusal(alike, given, k) and _refusal(plain, given, ks)
         if all(refused.values()):
             return target
-        dtype = "float64" if not (refused[1, "float64"] and refused[2, "float64"]) else "float32"
+        dtype = next(dtype for (_, dtype), reason in refused.items() if not reason)
         found: dict[str, str] = {}
-        for claim, what, cases in (
-            ("vectors", "scores of shape (n,) raise", [(1, "float64"), (1, "float32")]),
-            ("batch", "scores of shape (2, n) raise", [(2, "float64"), (2, "float32")]),
-            ("float64", "float64 scores raise", [(1, "float64"), (2, "float64")]),
-            ("float32", "float32 scores raise", [(1, "float32"), (2, "float32")]),
-        ):
-            if all(refused[case] for case in cases):
+        for claim, what in _PLAIN.items():
+            reasons = {case: reason for case, reason in refused.items() if claim in case}
+            if reasons and all(reasons.values()):
                 # What a dtype that works is refused for says more.
-                found[claim] = f"{what} {refused[(cases[0][0], dtype) if claim in ('vectors', 'batch') else cases[0]]}"
+                found[claim] = f"{what} {reasons.get((claim, dtype)) or next(iter(reasons.values()))}"
         x, v = row.astype(dtype), np.ones(row.shape, dtype)
         probes: dict[str, tuple[str, Callable[[Target], str]]] = {
             "own-k": ("a k for each row raises", lambda t: _refusal(t, rows.astype(dtype), ks)),

@@ -268,8 +268,6 @@ class Target:
         if rows:
             x, arrays = f"({x})[None]", tuple(f"{array}[None]" for array in arrays)
             k = f"np.array([{k}])" if "own-k" in self.claims else k
-        elif ndim > 1 and "own-k" not in self.claims:
-            k = f"{k}[0].item()"
         option = [f"temperature={temperature}"] if self.takes_temperature(name) else []
         called = "function" if name == "project" else name
         return f"{called}({', '.join([*self._ordered(name, x, k, *arrays), *option])})" + "[0]" * rows

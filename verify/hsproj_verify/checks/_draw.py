@@ -48,12 +48,16 @@ class Batch:
     def failure(self, reason: str, came: Any, row: int = 0, of: str = "", then: Sequence[str] = ()) -> CheckFailure:
         """What to raise; `of` the call's answer (its [row], say) is what came, or what `then` shows."""
         temperature = repr(self.problems[0].temperature)
-        call = self.case.target.call_source("project", "x", "k", temperature=temperature, ndim=2)
+        # One k for all rows is a number, or the first of theirs for a target that takes no more.
+        alike = self.k.ndim == 0 or "own-k" in self.case.target.claims
+        call = self.case.target.call_source(
+            "project", "x", "k" if alike else "k[0].item()", temperature=temperature, ndim=2
+        )
         lines = [
             "import numpy as np",
             self.case.target.origin,
             f"x = {array_source(self.x)}",
-            f"k = {array_source(self.k)}",
+            f"k = {array_source(self.k) if self.k.ndim else repr(self.k.item())}",
         ]
         return failed(reason, [*lines, f"{call}{of}", *then], came, self.problems[row].solution.p)
 
