@@ -160,8 +160,10 @@ class _Run:
         answers: list[Any] = []
         try:
             took = seconds(lambda: answers.append(contender.call()))
-            if took < self.limit < took * _CALLS:
-                took = seconds(contender.call)  # the first may have compiled
+            if took * _CALLS > self.limit:
+                took = seconds(
+                    contender.call
+                )  # the first may have compiled: it can't be as slow as that by the estimate
             assert contender.error is not None
             error = contender.error(answers.pop())
         except (Exception, SystemExit) as caught:
