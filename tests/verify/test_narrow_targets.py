@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import narrow_targets
@@ -92,6 +93,25 @@ def test_a_witness_calls_it_as_the_judge_does(name: str, call: str) -> None:
     (failure,) = check(wrong, examples=20, only=["total_is_k"]).failures
     assert failure.witness is not None
     assert call in failure.witness.code.splitlines()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_function_without_k_is_found_to_have_one_total(workers: int, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import narrow_targets\n"
+        "def sparsemax(x, axis=-1):\n    return narrow_targets.sparsemax(x)\n"
+        "def twice(x, axis=-1):\n    return narrow_targets.project(x, 2 if x.shape[-1] > 1 else 1)\n"
+        "def uniform(x, axis=-1):\n    return 0 * x + 1 / x.shape[-1]\n"
+    )
+    only = ["total_is_k", "accurate_on_ordinary_scores", "a_whole_total_may_come_as_a_float"]
+    right = check(f"{path}:sparsemax", only=only, examples=20, workers=workers)
+    assert right.verdict == "pass"
+    assert right.note == "found out: it takes no k, and its p adds up to 1"
+    assert "k is 1, always" in skipped(right)["a_whole_total_may_come_as_a_float"]
+    wrong = check(f"{path}:uniform", only=only, examples=20, workers=workers)
+    assert [failure.name for failure in wrong.failures] == ["accurate_on_ordinary_scores"]
+    assert check(f"{path}:twice", only=only, examples=20, workers=workers).note.endswith("adds up to 2")
 
 
 def test_a_row_that_comes_back_in_another_shape_is_named() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hsproj_verify.target import Target
+from hsproj_verify.target import Target, takes_scores_only
 
 _PLAIN = {
     "vectors": "scores of shape (n,) raise",
@@ -39,6 +39,7 @@ def probe(target: Target) -> Target:
     >>> probe(Target("t", project)).why_not("batch")
     'found out: scores of shape (2, n) raise ValueError: one row, please'
     """
+    target = _with_its_total(target)
     k = 1 if target.fixed_k is None else target.fixed_k
     row = np.arange(2 * math.ceil(k) + 1)[::-1] / 4.0
     rows, ks = np.stack([row, row[::-1]]), np.array([k, k])
@@ -74,6 +75,23 @@ def probe(target: Target) -> Target:
             if claim in narrower.claims and claim in target.assumed and (raised := refusal(narrower)):
                 narrower = _lacking(narrower, {claim: f"{what} {raised}"})
     return narrower
+
+
+def _with_its_total(target: Target) -> Target:
+    """The target as it is or, if its function takes no k, with the k that its p adds up to."""
+    if target.fixed_k is not None or "any-k" not in target.assumed or not takes_scores_only(target.project):
+        return target
+    row = np.array([0.5, 0.25, 0.0, -0.25])
+    for x in (row, row[None]):
+        try:
+            total = float(np.sum(np.asarray(target.project(x), dtype=np.float64)))
+        except Exception:  # the checks will tell
+            continue
+        if 0 <= total <= row.size:
+            k = round(total) if abs(total - round(total)) < 1e-3 else total
+            note = f"found out: it takes no k, and its p adds up to {k}"
+            return replace(target, fixed_k=k, note="; ".join(filter(None, (target.note, note))))
+    return target
 
 
 def _lacking(target: Target, found: dict[str, str]) -> Target:

@@ -69,7 +69,7 @@ COMPANIONS = {
 # Which companions make a claim possible: any of them.
 _NEEDED = {"vjp": ("vjp",), "jvp": ("jvp",), "loss": ("loss", "loss_and_grad"), "loss-gradient": ("loss_and_grad",)}
 
-PROBED = frozenset({"vectors", "batch", "own-k", "real-k", "float64", "float32"})
+PROBED = frozenset({"vectors", "batch", "any-k", "own-k", "real-k", "float64", "float32"})
 """Claims that are assumed of a target that says nothing, until it refuses a plain case: see `hsproj_verify.probing`."""
 
 CONSTRAINTS = {"eq": "sum p = k", "le": "sum p <= k"}
@@ -304,6 +304,19 @@ def takes(function: Callable[..., Any], name: str) -> bool:
     except (TypeError, ValueError):
         return False
     return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+
+
+def takes_scores_only(function: Callable[..., Any]) -> bool:
+    """Whether a function says that it takes scores and options, and no total: `sparsemax(x)`, `sparsemax(x, axis=-1)`."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    given = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(given) > 0 and not any(p.kind is p.VAR_POSITIONAL for p in parameters) and {*given[1:]} <= _OPTIONS
+
+
+_OPTIONS = {"axis", "dim", "temperature"}
 
 
 def load(spec: str, vjp: str | None = None) -> Target:

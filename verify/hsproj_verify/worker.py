@@ -71,7 +71,7 @@ def _serve(recipe: Recipe, terms: Terms, path: Path, jobs: queue.SimpleQueue[Job
     if recipe.probed:
         send(Probing())
         found = probe(_around(target, logger.around))
-        target = replace(target, claims=found.claims, unclaimed=found.unclaimed, note=found.note)
+        target = replace(target, claims=found.claims, unclaimed=found.unclaimed, note=found.note, fixed_k=found.fixed_k)
     loaded = Loaded.of(target)
     judged = _around(target, logger.around)
     _freeze_constants()
