@@ -43,13 +43,14 @@ def test_importing_the_judge_loads_neither_cvxpy_nor_hypothesis_nor_hsproj() -> 
     assert _loaded("import hsproj_verify.cli", *names) == []
 
 
-def test_importing_hsproj_takes_under_a_quarter_of_a_second() -> None:
-    script = "import time; start = time.perf_counter(); import hsproj; print(time.perf_counter() - start)"
-    times = [
-        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
-        for _ in range(5)
-    ]
-    assert min(times) < 0.25  # the best of five: the others measure the machine
+def test_importing_hsproj_takes_little_longer_than_importing_numpy() -> None:
+    def seconds(name: str) -> float:
+        script = f"import time; start = time.perf_counter(); import {name}; print(time.perf_counter() - start)"
+        return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+
+    times = [(seconds("hsproj"), seconds("numpy")) for _ in range(5)]
+    best, numpy = map(min, zip(*times, strict=True))  # the best of five: the others measure the machine
+    assert best < 2.0 * numpy
 
 
 def test_a_change_in_any_kernel_file_recompiles_the_kernels_that_use_it(tmp_path: Path) -> None:

@@ -20,11 +20,7 @@ from mutants import MUTANTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
 
-INTRODUCTION = """---
-orphan: true
----
-
-# Mutants
+INTRODUCTION = """# Mutants
 
 <!-- Written by `make mutants`. -->
 
@@ -36,11 +32,6 @@ from an implementation that passes everything.
 *For its kind* are the checks the mutant names, in bold if they caught it in this run; *others* counts further checks that
 failed it. *Likely cause* is what the report said.
 """
-
-HEAD = """| mutant | bug, and where it is from | for its kind | others | likely cause |
-|---|---|---|---|---|"""
-
-IDLE = "Either no mutant has such a bug, or none claims what the check is about: its worth is not shown here."
 
 
 def failed_checks(name: str, seed: int) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -70,6 +70,11 @@ class Batch:
         if came.shape != self.x.shape:
             raise self.failure(f"a batch of shape {self.x.shape} came back as {came.shape}", came)
         return came
+
+
+def of_dtype(failure: CheckFailure, came: np.dtype, wanted: np.dtype) -> CheckFailure:
+    """The same failure, about dtypes instead of numbers."""
+    return CheckFailure(failure.reason, replace(failure.witness, came=str(came), exact=str(wanted), entries=()))
 
 
 def draw_batch(case: Case, dtype: str = "float64") -> Batch:

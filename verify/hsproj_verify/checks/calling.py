@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, Witness, as_array, failed, fractions
-from hsproj_verify.checks._draw import Batch, draw_batch
+from hsproj_verify.checks._draw import Batch, draw_batch, of_dtype
 from hsproj_verify.checks._registry import check
 from hsproj_verify.problems import Problem, array_source, error_in_eps
 
@@ -79,7 +79,8 @@ def dtype_of_a_batch_is_kept(case: Case) -> None:
     batch = draw_batch(case, "float32")
     came = batch.project(batch.x.copy(), batch.k.copy())
     if came.dtype != batch.x.dtype:
-        raise batch.failure(f"a batch of float32 came back as {came.dtype}", str(came.dtype), of=".dtype")
+        failure = batch.failure(f"a batch of float32 came back as {came.dtype}", came, of=".dtype")
+        raise of_dtype(failure, came.dtype, batch.x.dtype)
 
 
 @check("calling")
@@ -106,7 +107,8 @@ def dtype_is_kept(case: Case) -> None:
     case.numbers(came, problem, problem.n)
     dtype = as_array(came).dtype
     if dtype != problem.x.dtype:
-        raise case.failure(problem, f"{problem.dtype} came back as {dtype}", as_array(came))
+        failure = case.failure(problem, f"{problem.dtype} came back as {dtype}", as_array(came))
+        raise of_dtype(failure, dtype, problem.x.dtype)
 
 
 @check("calling", "real-k")
@@ -156,7 +158,7 @@ def memory_layout_does_not_matter(case: Case) -> None:
         "strided": (np.repeat(x, 2)[::2], "x = np.repeat(x, 2)[::2]"),
         "reversed": (x[::-1].copy()[::-1], "x = x[::-1].copy()[::-1]"),
         "read-only": (x.copy(), "x.setflags(write=False)"),
-        "big-endian": (x.astype(">f8"), "x = x.astype('>f8')"),
+        "big-endian": (x.astype(x.dtype.newbyteorder(">")), "x = x.astype(x.dtype.newbyteorder('>'))"),
     }
     views["read-only"][0].setflags(write=False)
     kind = case.draw(st.sampled_from(sorted(views)))
@@ -231,7 +233,7 @@ def bad_input_is_refused(case: Case) -> None:
         call = case.target.call_source("project", "x", repr(k), temperature=repr(temperature)).replace("nan", "np.nan")
         code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
         witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
-        raise CheckFailure(f"{what} was accepted", witness)
+        raise CheckFailure(f"accepted: {what}", witness)
 
 
 def _accepted(case: Case, scores: Any, k: Any, temperature: float) -> str:

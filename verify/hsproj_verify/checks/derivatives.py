@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, as_array, fractions
-from hsproj_verify.checks._draw import cotangent, dot, draw_batch, long_problem, well_inside
+from hsproj_verify.checks._draw import cotangent, dot, draw_batch, long_problem, of_dtype, well_inside
 from hsproj_verify.checks._registry import check
 from hsproj_verify.differences import central_difference
 from hsproj_verify.problems import Problem, array_source, as_float
@@ -154,7 +154,9 @@ def dtype_of_the_vjp_is_kept(case: Case) -> None:
         raise case.failure(problem, f"its vjp raised {raised}", str(raised), cotangent=g) from raised
     case.numbers(came, problem, problem.n, doing="vjp", cotangent=g)
     if as_array(came).dtype != g.dtype:
-        raise case.failure(problem, f"a {g.dtype} vjp came back as {as_array(came).dtype}", as_array(came), cotangent=g)
+        reason = f"a {g.dtype} vjp came back as {as_array(came).dtype}"
+        failure = case.failure(problem, reason, as_array(came), cotangent=g)
+        raise of_dtype(failure, as_array(came).dtype, g.dtype)
 
 
 @check("derivatives", "vjp")

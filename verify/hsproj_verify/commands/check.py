@@ -113,7 +113,10 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
             sys.stdout.reconfigure(errors="backslashreplace")
         report.print()
         sys.stdout.flush()
-    except OSError as error:  # a closed pipe, a full disk: the verdict stands
+    except (
+        OSError,
+        SystemExit,
+    ) as error:  # a closed pipe (which rich makes an exit of), a full disk: the verdict stands
         print(f"hsproj-verify: can't print the report: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
     return Exit.PASSED if report.verdict == "pass" and not unwritten else Exit.FAILED

@@ -38,6 +38,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
     except ReplayError as error:
         print(f"hsproj-verify: {options.witness}: {error}", file=sys.stderr)
         return Exit.WRONG_CALL
+    except KeyboardInterrupt:
+        print("hsproj-verify: interrupted", file=sys.stderr)
+        return Exit.FAILED
     target = options.target or case["target"]
     if result.outcome is Outcome.PASSED:
         print(f"{target}: passes {result.name} on this case; recorded: {case['reason']}")

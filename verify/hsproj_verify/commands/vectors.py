@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsproj_verify.commands import Exit
+from hsproj_verify.probing import probe
 from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _judge(options: argparse.Namespace) -> Exit:
 
     if not 0 < options.tolerance < float("inf"):
         raise TargetError(f"tolerance must be positive and finite; got {options.tolerance}")
-    target = load(options.target, options.vjp).claiming(*options.claiming).without(*options.without)
+    target = probe(load(options.target, options.vjp).claiming(*options.claiming).without(*options.without))
     chosen = list(vectors.load(*options.group))
     verdicts: list[Verdict] = []
     interrupted = False
