@@ -44,15 +44,15 @@ mutants: $(VENV)/.test ## docs/mutants.md: every check on every wrong implementa
 right: $(VENV)/.test ## 50 seeds on each right implementation: no false alarm (some twenty minutes on 2 cores)
 	$(BIN)/python tests/verify/right_campaign.py
 
-exact-campaign: $(VENV)/.test ## 10^6 problems against rationals: 0 misrounded entries, 0 wrong masks (about half an hour on 2 cores)
+exact-campaign: $(VENV)/.test ## 10^6 problems against rationals: 0 misrounded entries, 0 wrong masks (some ten minutes on 2 idle cores)
 	$(BIN)/python tests/support/exact_campaign.py --problems 1000000
 
-bench: $(VENV)/.test ## docs/benchmarks.{md,svg}, one thread, on a machine that does nothing else (20 minutes); BENCH adds targets or options
+bench: $(VENV)/.test ## docs/benchmarks.{md,svg}, one thread, on a machine that does nothing else (some ten minutes); BENCH adds targets or options
 	mkdir -p docs/_generated
 	$(BIN)/hsproj-verify bench tests/support/bench_targets.py:hsproj tests/support/bench_targets.py:inexact $(BENCH) \
 		--table docs/benchmarks.md --json docs/_generated/benchmarks.json --figure docs/benchmarks.svg
 
-scoreboard: $(VENV)/.peers-heavy ## docs/scoreboard.md: every public implementation there is, judged (half an hour, and gigabytes to install)
+scoreboard: $(VENV)/.peers-heavy ## docs/scoreboard.md: every public implementation there is, judged (long, and gigabytes to install)
 	mkdir -p docs/_generated
 	$(BIN)/hsproj-verify peers --write docs/scoreboard.md --json docs/_generated/scoreboard.json
 

@@ -134,7 +134,10 @@ def _sort_out(v, d, low, high, low_up, high_up, grid, one, free, saturated, sum_
 
 @jit()
 def _without_crowds(v, undecided, crowd, crowd_up, number, number_up, one):
-    """What is left to set aside, and the numbers of scores in the crowds."""
+    """What is left to set aside, and the numbers of scores in the crowds.
+
+    The two are never equal: `narrow_down` finds them in different bands, among scores that belonged to neither before.
+    """
     here, there = undecided & (v == crowd), undecided & (v == crowd_up)
     return undecided & ~(here | there), add_where(here, number, one), add_where(there, number_up, one)
 
