@@ -1,13 +1,24 @@
-"""hsproj: projection onto the hypersimplex {p in [0,1]^n : sum p = k}, its derivatives and its loss."""
+"""hsproj: projection onto the hypersimplex {p in [0,1]^n : sum p = k}, its derivatives and losses."""
 
-from hsproj._losses import hypersimplex_loss, hypersimplex_loss_and_grad
+from hsproj._fenchel_young import fenchel_young_loss, fenchel_young_loss_and_grad
+from hsproj._losses import (
+    cross_entropy_loss,
+    cross_entropy_loss_and_grad,
+    hypersimplex_loss,
+    hypersimplex_loss_and_grad,
+)
 from hsproj._oneshot import jacobian, jvp, vjp
 from hsproj._projection import binary_argmax, project, soft_binary_argmax
 from hsproj._solution import Projection, solve
+from hsproj._zero_one import top_k_zero_one_loss, zero_one_loss
 
 __all__ = [
     "Projection",
     "binary_argmax",
+    "cross_entropy_loss",
+    "cross_entropy_loss_and_grad",
+    "fenchel_young_loss",
+    "fenchel_young_loss_and_grad",
     "hypersimplex_loss",
     "hypersimplex_loss_and_grad",
     "jacobian",
@@ -15,6 +26,8 @@ __all__ = [
     "project",
     "soft_binary_argmax",
     "solve",
+    "top_k_zero_one_loss",
     "vjp",
+    "zero_one_loss",
 ]
 __version__ = "0.1.0"

@@ -1,19 +1,19 @@
-"""The HyperSimplex loss: scores and targets in, 1/2 ||p - y||^2 a row and its gradient out.
+"""Losses of p = soft_binary_argmax(scores, k): the HyperSimplex loss and the cross entropy, a row each, with gradients.
 
-p = soft_binary_argmax(scores, k) and d loss / d scores = J (p - y), J the Jacobian of p. Source: arXiv 2602.23336.
+d loss / d scores = J s, J the Jacobian of p and s the slope of the loss in p. Source: arXiv 2602.23336.
 """
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hsproj._derivatives import tangent
 from hsproj._errors import refuse
-from hsproj._inputs import Array, NanPolicy, demand, demand_choice, like_scores, read_problem, read_scores, total_rule
+from hsproj._inputs import Array, NanPolicy, real_array
 from hsproj._projection import answer_rows
-
-Reduction = Literal["none", "sum", "mean"]
+from hsproj._targets import FINITE, SHARES, Posed, Reduction, pose
 
 
 def hypersimplex_loss(
@@ -67,8 +67,8 @@ def hypersimplex_loss(
     >>> hsproj.hypersimplex_loss(logits, onehot, temperature=[1.0, 0.5], axis=0, reduction="none")
     array([0.  , 0.25])
     """
-    loss, _ = _loss(scores, targets, k, temperature, axis, reduction, nan_policy, with_gradient=False)
-    return loss
+    posed = pose(scores, targets, k, temperature, axis, reduction, nan_policy, FINITE)
+    return _loss(posed, _half_square, reduction)
 
 
 def hypersimplex_loss_and_grad(
@@ -97,47 +97,122 @@ def hypersimplex_loss_and_grad(
     >>> gradient
     array([-0.125,  0.125,  0.   ])
     """
-    return _loss(scores, targets, k, temperature, axis, reduction, nan_policy, with_gradient=True)
+    posed = pose(scores, targets, k, temperature, axis, reduction, nan_policy, FINITE)
+    return _loss_and_grad(posed, _half_square, reduction)
 
 
-def _loss(
+def cross_entropy_loss(
     scores: ArrayLike,
     targets: ArrayLike,
-    k: ArrayLike | None,
-    temperature: ArrayLike,
-    axis: int,
-    reduction: Reduction,
-    nan_policy: NanPolicy,
+    k: ArrayLike | None = None,
+    /,
     *,
-    with_gradient: bool,
-) -> tuple[Any, Any]:
-    demand_choice(reduction, "reduction", "none", "sum", "mean")
-    array, layout = read_scores(scores, axis, "scores")
-    aims = like_scores(targets, "targets", layout)
-    if np.isinf(aims).any():
-        raise refuse(ValueError, "targets", "be finite", "an infinite target", str(layout))
-    y = layout.rows(aims)
-    missing: Array = np.logical_or.reduce(np.isnan(y), axis=-1)
-    if nan_policy == "raise":
-        demand(np.logical_not, "targets", "hold no NaN in any row", missing, layout, "NaN")
-    if k is None:
-        totals = np.where(missing, 0.0, aims.sum(axis=layout.axis, dtype=np.float64).reshape(-1))
-        demand(total_rule(layout)[0], "targets", "sum to 0 <= k <= n in each row", totals, layout, "k")
-        k = totals.reshape(layout.batch)
-    problem = read_problem(array, k, temperature, axis, nan_policy, "scores")
-    if missing.any():
-        problem = problem._replace(rows=np.where(missing[:, None], np.nan, problem.rows))
-    answer = answer_rows(problem, bounds=with_gradient)
+    floor: float,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    reduction: Reduction = "mean",
+    nan_policy: NanPolicy = "propagate",
+) -> Any:
+    """Cross entropy of p = soft_binary_argmax(scores, k): -sum(targets * log(max(p, floor))) for each row.
+
+    Parameters
+    ----------
+    scores, k, temperature, axis, reduction, nan_policy
+        See `hypersimplex_loss`.
+    targets : array_like, broadcastable to the shape of `scores`, in [0, 1]
+    floor : float
+        0 < floor < 1. p has exact zeros, whose logarithm is no loss to report: each counts as `floor`. No value serves all,
+        so there is no default: the loss of an entry is at most ``-log(floor)``, and its slope in p at most ``1 / floor``.
+
+    Returns
+    -------
+    scalar, or ndarray of the shape of `scores` without `axis` for "none"
+        In the floating dtype of `scores`. The mean over no rows is NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `hypersimplex_loss`, and if `floor` or a target is out of its range.
+
+    See Also
+    --------
+    fenchel_young_loss : has no zeros to take the logarithm of, and a gradient wherever p is not the target.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> float(hsproj.cross_entropy_loss([2.0, 1.0, 0.0], [1, 0, 0], temperature=2.0, floor=1e-6))  # -log(3 / 4)
+    0.2876820724517809
+    """
+    posed = pose(scores, targets, k, temperature, axis, reduction, nan_policy, SHARES)
+    return _loss(posed, _cross_entropy(floor), reduction)
+
+
+def cross_entropy_loss_and_grad(
+    scores: ArrayLike,
+    targets: ArrayLike,
+    k: ArrayLike | None = None,
+    /,
+    *,
+    floor: float,
+    temperature: ArrayLike = 1.0,
+    axis: int = -1,
+    reduction: Reduction = "mean",
+    nan_policy: NanPolicy = "propagate",
+) -> tuple[Any, Array]:
+    """`cross_entropy_loss` and its gradient with respect to the scores, from one solve.
+
+    Returns
+    -------
+    loss : see `cross_entropy_loss`
+    gradient : ndarray, shape and floating dtype of `scores`
+        Of the reduced loss; for "none", of each row's own loss. k counts as a constant. Entries with p <= floor have no
+        slope, so a positive target with p = 0 pulls at nothing, as in `hypersimplex_loss_and_grad`.
+
+    Examples
+    --------
+    >>> import hsproj
+    >>> loss, gradient = hsproj.cross_entropy_loss_and_grad([1.5, 1.0, -2.0], [1, 0, 0], floor=1e-6)
+    >>> gradient * 3
+    array([-2.,  2.,  0.])
+    """
+    posed = pose(scores, targets, k, temperature, axis, reduction, nan_policy, SHARES)
+    return _loss_and_grad(posed, _cross_entropy(floor), reduction)
+
+
+# From rows p and y to the losses of the rows, and their slopes in p if these are wanted.
+Of = Callable[..., tuple[Array, Array]]
+
+
+def _half_square(p: Array, y: Array) -> tuple[Array, Array]:
+    difference = p - y
+    return 0.5 * np.square(difference, dtype=np.float64).sum(axis=-1), difference
+
+
+def _cross_entropy(floor: float) -> Of:
+    number = real_array(floor, "floor", "f")
+    if number.ndim or not 0 < number < 1:
+        raise refuse(ValueError, "floor", "be a number with 0 < floor < 1", repr(floor))
+
+    def of(p: Array, y: Array) -> tuple[Array, Array]:
+        held = np.maximum(p.astype(np.float64), number)
+        losses: Array = 0.0 - (y * np.log(held)).sum(axis=-1)
+        return losses, np.where(p > number, -y / held, 0.0)
+
+    return of
+
+
+def _loss(posed: Posed, of: Of, reduction: Reduction) -> Any:
+    answer = answer_rows(posed.problem)
     with np.errstate(over="ignore"):  # targets and losses may leave the range of the scores' dtype
-        difference = answer.p - y
-        losses = 0.5 * np.square(difference, dtype=np.float64).sum(axis=-1)
-        weight = 1.0 / max(layout.m, 1) if reduction == "mean" else 1.0
-        if reduction == "none":
-            loss: Any = layout.per_row(losses)
-        else:
-            loss = layout.dtype.type(losses.sum() * weight if layout.m or reduction == "sum" else np.nan)
-        if not with_gradient:
-            return loss, None
+        return posed.reduce(of(answer.p, posed.y)[0], reduction)
+
+
+def _loss_and_grad(posed: Posed, of: Of, reduction: Reduction) -> tuple[Any, Array]:
+    problem = posed.problem
+    answer = answer_rows(problem, bounds=True)
+    with np.errstate(over="ignore"):
+        losses, slopes = of(answer.p, posed.y)
         free, _ = answer.masks(problem.rows, both=False)
-        gradient = tangent(difference, free, problem.temperature, answer.answered)
-        return loss, layout.restore(gradient * problem.rows.dtype.type(weight))
+        gradient = tangent(slopes, free, problem.temperature, answer.answered)
+        return posed.reduce(losses, reduction), posed.restore(gradient, reduction)

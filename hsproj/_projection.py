@@ -161,16 +161,12 @@ def binary_argmax(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: 
     problem = read_problem(x, k, 1.0, axis, nan_policy, whole=True)
     rows, totals = problem.rows, problem.k.astype(np.int64)
     out = np.empty_like(rows)
-    _sweeps.top_rows(rows, totals, _kth_largest(rows, totals), out)
-    _check_answers(
-        np.logical_and.reduce(np.isfinite(out), axis=-1),
-        problem,
-        "hold no NaN and at least k scores that are not -inf in each row",
-    )
+    _sweeps.top_rows(rows, totals, kth_largest(rows, totals), out)
+    check_chosen(np.logical_and.reduce(np.isfinite(out), axis=-1), problem)
     return problem.layout.restore(out)
 
 
-def _kth_largest(rows: Array, k: Array) -> Array:
+def kth_largest(rows: Array, k: Array) -> Array:
     """The k[r]-th largest score of each row; inf for k = 0, NaN where the row holds NaN."""
     n = rows.shape[-1]
     if not rows.size:
@@ -246,6 +242,11 @@ def _quick_kernels() -> Any:
     from hsproj._kernels import _project
 
     return _project
+
+
+def check_chosen(answered: Array, problem: Problem) -> None:
+    """Under nan_policy="raise", refuse the first row from which no k scores can be chosen."""
+    _check_answers(answered, problem, "hold no NaN and at least k scores that are not -inf in each row")
 
 
 def check_answered(answered: Array, problem: Problem) -> None:

@@ -150,6 +150,27 @@ class Solution:
         """Its exact gradient in the scores, J (p* - targets), k being a constant; `free` as for `vjp`."""
         return self.vjp([p - Fraction(y) for p, y in zip(self.p, targets, strict=True)], free)
 
+    def fenchel_young_loss(self, targets: Sequence[Number]) -> Fraction:
+        """The exact Fenchel-Young loss, max_p (s.p - tau/2 ||p||^2) + tau/2 ||y||^2 - s.y, of finite scores and sum y = k.
+
+        Its gradient in the scores is p* - y.
+        """
+        y = [Fraction(target) for target in targets]
+        linear = sum((Fraction(s) * (p - t) for s, p, t in zip(self.scores, self.p, y, strict=True)), Fraction(0))
+        squares = sum((t * t - p * p for p, t in zip(self.p, y, strict=True)), Fraction(0))
+        return linear + self.temperature * squares / 2
+
+    def cross_entropy_loss(self, targets: Sequence[Number], floor: float) -> float:
+        """The cross entropy of p*, -sum of y log(max(p*, floor)), to some roundings: logarithms are not rational."""
+        return -math.fsum(float(y) * math.log(max(float(p), floor)) for p, y in zip(self.p, targets, strict=True) if y)
+
+    def cross_entropy_gradient(
+        self, targets: Sequence[Number], floor: float, free: Collection[int] | None = None
+    ) -> tuple[Fraction, ...]:
+        """Its exact gradient in the scores, k being a constant; `free` as for `vjp`."""
+        slopes = [-Fraction(y) / p if p > floor else Fraction(0) for p, y in zip(self.p, targets, strict=True)]
+        return self.vjp(slopes, free)
+
     def jacobian(self) -> tuple[tuple[Fraction, ...], ...]:
         """The exact Jacobian, row by row."""
         n = len(self.p)
