@@ -52,6 +52,7 @@ def _demand(peer: Peer) -> Target:
 SORTING = Peer("sorting", "hsproj_verify.peers.sorting:target", ("numpy",), "", "", "", "")
 
 
+@pytest.mark.filterwarnings("ignore")  # what a peer warns of is its own affair
 @pytest.mark.parametrize("peer", [*PEERS.values(), SORTING], ids=lambda peer: peer.name)
 def test_an_adapter_gives_the_projection_and_the_vjp_to_what_its_peer_stops_at(peer: Peer) -> None:
     target = _demand(peer)

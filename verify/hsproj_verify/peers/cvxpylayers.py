@@ -11,8 +11,8 @@ import cvxpy as cp
 import torch
 from cvxpylayers.torch import CvxpyLayer
 
-from hsproj_verify.peers._claims import GENERAL
-from hsproj_verify.peers._torch import torch_target
+from hsproj_verify.peers._claims import GENERAL, TENSORS
+from hsproj_verify.targets.torch import target_of
 
 
 @functools.lru_cache(maxsize=64)
@@ -27,8 +27,5 @@ def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
     return answer
 
 
-target = torch_target(
-    "cvxpylayers",
-    _project,
-    f"cvxpylayers {version('cvxpylayers')} with diffcp {version('diffcp')} on torch {version('torch')}",
-).without(*GENERAL)
+_NOTE = f"cvxpylayers {version('cvxpylayers')} with diffcp {version('diffcp')}"
+target = target_of("cvxpylayers", _project, _NOTE).without(*TENSORS, *GENERAL)

@@ -6,19 +6,17 @@ Its docstring takes budgets over 1. Its vjp is that of its autograd function, an
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 from entmax import budget_bisect, sparsemax
 
-from hsproj_verify.peers._torch import torch_target
+from hsproj_verify.peers._claims import TENSORS
+from hsproj_verify.targets.torch import target_of
 
 
 def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
-    if np.ndim(k) == 0 and k == 1:
-        return sparsemax(x, dim=-1)
-    if np.ndim(k):
-        k = torch.as_tensor(np.asarray(k), dtype=x.dtype)[..., None]
-    return budget_bisect(x, budget=k, dim=-1)
+    if isinstance(k, torch.Tensor):
+        return budget_bisect(x, budget=k.to(x.dtype)[..., None], dim=-1)
+    return sparsemax(x, dim=-1) if k == 1 else budget_bisect(x, budget=k, dim=-1)
 
 
-target = torch_target("entmax", _project, f"entmax {version('entmax')} on torch {version('torch')}")
+target = target_of("entmax", _project, f"entmax {version('entmax')}").without(*TENSORS)

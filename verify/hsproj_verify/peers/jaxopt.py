@@ -1,4 +1,8 @@
-"""jaxopt (PyPI, Apache-2.0, for JAX, unmaintained): `projection_box_section`, 30 halvings, compiled, all rows at once."""
+"""jaxopt (PyPI, Apache-2.0, for JAX, unmaintained): `projection_box_section`, 30 halvings, compiled, all rows at once.
+
+With 64-bit floats turned on it answers in float64 whatever it is asked in: for float32 they are turned off, as they are where
+float32 is what people work in.
+"""
 
 import warnings
 from importlib.metadata import version
@@ -7,21 +11,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hsproj_verify.peers._jax import jax_target
+from hsproj_verify.peers._claims import TENSORS
+from hsproj_verify.peers._mapped import over_rows
+from hsproj_verify.targets.jax import target_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it uses what JAX has deprecated
     from jaxopt.projection import projection_box_section
 
 
-def _row(x: Any, k: Any) -> Any:
-    return projection_box_section(x, (jnp.zeros_like(x), jnp.ones_like(x), jnp.ones_like(x), k))
-
-
+@over_rows
 def _project(x: Any, k: Any) -> Any:
-    return _row(x, k) if x.ndim == 1 else jax.vmap(_row)(x, jnp.broadcast_to(k, x.shape[:-1]))
+    with jax.enable_x64(x.dtype == jnp.float64):
+        return projection_box_section(x, (jnp.zeros_like(x), jnp.ones_like(x), jnp.ones_like(x), k))
 
 
-target = jax_target(
-    "jaxopt", _project, f"jaxopt {version('jaxopt')} (unmaintained) on jax {version('jax')}, compiled beforehand"
-)
+_NOTE = f"jaxopt {version('jaxopt')} (unmaintained), compiled beforehand"
+target = target_of("jaxopt", _project, _NOTE, compiled=True).without(*TENSORS)

@@ -1,25 +1,19 @@
 """proxsuite (PyPI, BSD-2-Clause): the QP layer for torch around ProxQP, an augmented Lagrangian method; differentiable."""
 
 from importlib.metadata import version
-from typing import Any
 
-import numpy as np
 import torch
 from proxsuite.torch.qplayer import QPFunction
 
-from hsproj_verify.peers._claims import GENERAL
-from hsproj_verify.peers._torch import torch_target
+from hsproj_verify.peers._claims import GENERAL, TENSORS
+from hsproj_verify.peers._qp import of_rows
+from hsproj_verify.targets.torch import target_of
 
 
-def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
-    n = x.shape[-1]
-    identity, ones, zeros = torch.eye(n, dtype=x.dtype), torch.ones(n, dtype=x.dtype), torch.zeros(n, dtype=x.dtype)
-    rows = x.reshape(-1, n)
-    totals = torch.as_tensor(np.broadcast_to(k, (len(rows),)).copy(), dtype=x.dtype)[:, None]
-    p, _, _ = QPFunction()(identity, -rows, ones[None], totals, identity, zeros, ones)
-    return p.reshape(x.shape)
+@of_rows
+def _project(identity: torch.Tensor, ones: torch.Tensor, rows: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
+    p: torch.Tensor = QPFunction()(identity, -rows, ones[None], totals, identity, 0 * ones, ones)[0]
+    return p
 
 
-target = torch_target(
-    "proxsuite", _project, f"proxsuite {version('proxsuite')}, its QP layer on torch {version('torch')}"
-).without(*GENERAL)
+target = target_of("proxsuite", _project, f"proxsuite {version('proxsuite')}, its QP layer").without(*TENSORS, *GENERAL)

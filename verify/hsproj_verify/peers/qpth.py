@@ -4,23 +4,20 @@ It declares numpy < 2 and so needs an environment of its own, though it runs wit
 """
 
 from importlib.metadata import version
-from typing import Any
 
-import numpy as np
 import torch
 from qpth.qp import QPFunction
 
-from hsproj_verify.peers._claims import GENERAL
-from hsproj_verify.peers._torch import torch_target
+from hsproj_verify.peers._claims import GENERAL, TENSORS
+from hsproj_verify.peers._qp import of_rows
+from hsproj_verify.targets.torch import target_of
 
 
-def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
-    n = x.shape[-1]
-    identity, ones, zeros = torch.eye(n, dtype=x.dtype), torch.ones(n, dtype=x.dtype), torch.zeros(n, dtype=x.dtype)
-    rows = x.reshape(-1, n)
-    totals = torch.as_tensor(np.broadcast_to(k, (len(rows),)).copy(), dtype=x.dtype)[:, None]
-    bounds = torch.cat([identity, -identity]), torch.cat([ones, zeros])
-    return QPFunction(verbose=-1)(identity, -rows, *bounds, ones[None], totals).reshape(x.shape)
+@of_rows
+def _project(identity: torch.Tensor, ones: torch.Tensor, rows: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
+    bounds = torch.cat([identity, -identity]), torch.cat([ones, 0 * ones])
+    p: torch.Tensor = QPFunction(verbose=-1)(identity, -rows, *bounds, ones[None], totals)
+    return p
 
 
-target = torch_target("qpth", _project, f"qpth {version('qpth')} on torch {version('torch')}").without(*GENERAL)
+target = target_of("qpth", _project, f"qpth {version('qpth')}").without(*TENSORS, *GENERAL)

@@ -3,21 +3,21 @@
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 import torchisotonic
 
-from hsproj_verify.peers._torch import torch_target
+from hsproj_verify.peers._claims import TENSORS
+from hsproj_verify.targets.torch import target_of
 
 
 def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
     z, order = torch.sort(x, dim=-1, descending=True)
-    totals = torch.as_tensor(np.asarray(k))[..., None]
+    totals = torch.as_tensor(k)[..., None]
     ones = (torch.arange(x.shape[-1]) < totals).to(x.dtype)
     p = z - torchisotonic.isotonic(z - ones, increasing=False, dim=-1)
     return torch.empty_like(p).scatter(-1, order, p)
 
 
-target = torch_target(
-    "torchisotonic", _project, f"torchisotonic {version('torchisotonic')} on torch {version('torch')}, on sorted scores"
-).without("real-k", "exact")
+target = target_of("torchisotonic", _project, f"torchisotonic {version('torchisotonic')}, on sorted scores").without(
+    *TENSORS, "real-k", "exact"
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,24 +35,17 @@ def function_of(spec: str) -> Callable[..., Any]:
 def speaking_numpy(
     function: Callable[..., Any], inwards: Callable[[np.ndarray], Any], outwards: Callable[[Any], Any]
 ) -> Callable[..., Any]:
-    """The function with each array converted on its way in, and what it returns (or each of a tuple) on its way out."""
+    """The function with arrays converted on their way in, and what it returns, or each of a tuple, on its way out."""
+
+    def converted(value: Any) -> Any:
+        return inwards(value) if isinstance(value, np.ndarray) else value
 
     @functools.wraps(function)
     def called(*arguments: Any, **options: Any) -> Any:
-        came = function(*(converted(value, inwards) for value in arguments), **converted_options(options, inwards))
+        came = function(*map(converted, arguments), **{name: converted(value) for name, value in options.items()})
         return tuple(map(outwards, came)) if isinstance(came, tuple) else outwards(came)
 
     return called
-
-
-def converted(value: Any, inwards: Callable[[np.ndarray], Any]) -> Any:
-    """An array as the library has it; numbers stay what they are."""
-    return inwards(value) if isinstance(value, np.ndarray) else value
-
-
-def converted_options(options: Mapping[str, Any], inwards: Callable[[np.ndarray], Any]) -> dict[str, Any]:
-    """Options, their arrays as the library has them."""
-    return {name: converted(value, inwards) for name, value in options.items()}
 
 
 def plain(array: np.ndarray) -> np.ndarray:

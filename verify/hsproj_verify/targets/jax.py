@@ -12,40 +12,55 @@ from typing import Any
 import numpy as np
 
 from hsproj_verify.target import Target
-from hsproj_verify.targets._arrays import (
-    UNCLAIMED,
-    converted,
-    converted_options,
-    function_of,
-    library,
-    speaking_numpy,
-)
+from hsproj_verify.targets._arrays import UNCLAIMED, function_of, library, speaking_numpy
 
 
 def target(spec: str) -> Target:
     """The function of this name, with its derivatives."""
+    library("jax").config.update("jax_enable_x64", True)
+    return target_of(spec, function_of(spec))
+
+
+def target_of(name: str, function: Callable[..., Any], note: str = "", *, compiled: bool = False) -> Target:
+    """A function of JAX arrays, with its derivatives; JAX compiles all of them, or leaves them as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hsproj_verify.targets.jax import target_of
+    >>> square = target_of("square", lambda x, k: k * x * x)  # no projection
+    >>> square.vjp(np.array([1.0, 2.0]), 3, np.array([1.0, 0.0]))
+    array([6., 0.])
+    """
     jax = library("jax")
     jax.config.update("jax_enable_x64", True)
-    function = function_of(spec)
-    inwards = jax.numpy.asarray
 
     def outwards(came: Any) -> Any:
         return np.asarray(came) if isinstance(came, jax.Array) else came
 
-    def of_scores(k: list[Any], options: dict[str, Any]) -> Callable[[Any], Any]:
-        return lambda scores: function(scores, *k, **converted_options(options, inwards))
+    def called_with_numpy(called: Callable[..., Any]) -> Callable[..., Any]:
+        made = speaking_numpy(jax.jit(called) if compiled else called, jax.numpy.asarray, outwards)
+        return functools.update_wrapper(made, function)  # its options are those of the function
 
-    @functools.wraps(function)
-    def vjp(x: np.ndarray, *rest: Any, **options: Any) -> Any:
-        *k, g = (converted(value, inwards) for value in rest)
-        return outwards(jax.vjp(of_scores(k, options), inwards(x))[1](g)[0])
+    def project_and_vjp(x: Any, *rest: Any, **options: Any) -> Any:
+        *k, g = rest
+        p, pull_back = jax.vjp(lambda scores: function(scores, *k, **options), x)
+        return p, pull_back(g)[0]
 
-    @functools.wraps(function)
-    def jvp(x: np.ndarray, *rest: Any, **options: Any) -> Any:
-        *k, v = (converted(value, inwards) for value in rest)
-        return outwards(jax.jvp(of_scores(k, options), (inwards(x),), (v,))[1])
+    def vjp(*arguments: Any, **options: Any) -> Any:
+        return project_and_vjp(*arguments, **options)[1]
 
-    note = f"jax {jax.__version__}, on {jax.default_backend()}"
-    project = speaking_numpy(function, inwards, outwards)
+    def jvp(x: Any, *rest: Any, **options: Any) -> Any:
+        *k, v = rest
+        return jax.jvp(lambda scores: function(scores, *k, **options), (x,), (v,))[1]
+
+    made = Target(
+        name,
+        called_with_numpy(function),
+        vjp=called_with_numpy(vjp),
+        jvp=called_with_numpy(jvp),
+        note="; ".join(filter(None, (note, f"jax {jax.__version__}, on {jax.default_backend()}"))),
+        project_and_vjp=called_with_numpy(project_and_vjp),
+    )
     # That there are derivatives is assumed: the function need not be one that can be differentiated.
-    return Target(spec, project, vjp=vjp, jvp=jvp, note=note).assuming("vjp", "jvp").lacking(UNCLAIMED)
+    return made.assuming("vjp", "jvp").lacking(UNCLAIMED)

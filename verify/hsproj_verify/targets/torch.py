@@ -6,26 +6,33 @@ The function gets tensors on the CPU that share memory with the checks' arrays, 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from hsproj_verify.target import Target
-from hsproj_verify.targets._arrays import (
-    UNCLAIMED,
-    converted,
-    converted_options,
-    function_of,
-    library,
-    plain,
-    speaking_numpy,
-)
+from hsproj_verify.targets._arrays import UNCLAIMED, function_of, library, plain, speaking_numpy
 
 
 def target(spec: str) -> Target:
     """The function of this name, with the derivatives that autograd finds."""
+    library("torch")
+    return target_of(spec, function_of(spec))
+
+
+def target_of(name: str, function: Callable[..., Any], note: str = "") -> Target:
+    """A function of tensors, with the derivatives that autograd finds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hsproj_verify.targets.torch import target_of
+    >>> square = target_of("square", lambda x, k: k * x * x)  # no projection
+    >>> square.vjp(np.array([1.0, 2.0]), 3, np.array([1.0, 0.0]))
+    array([6., 0.])
+    """
     torch = library("torch")
-    function = function_of(spec)
 
     def inwards(array: np.ndarray) -> Any:
         return torch.from_numpy(plain(array))
@@ -33,25 +40,31 @@ def target(spec: str) -> Target:
     def outwards(came: Any) -> Any:
         return came.detach().cpu().numpy() if isinstance(came, torch.Tensor) else came
 
-    @functools.wraps(function)
-    def vjp(x: np.ndarray, *rest: Any, **options: Any) -> Any:
-        *k, g = (converted(value, inwards) for value in rest)
-        scores = inwards(x).requires_grad_()
-        p = function(scores, *k, **converted_options(options, inwards))
-        return outwards(torch.autograd.grad(p, scores, g)[0])
+    def called_with_numpy(called: Callable[..., Any]) -> Callable[..., Any]:
+        # Its options are those of the function.
+        return functools.update_wrapper(speaking_numpy(called, inwards, outwards), function)
 
-    @functools.wraps(function)
-    def jvp(x: np.ndarray, *rest: Any, **options: Any) -> Any:
-        *k, v = (converted(value, inwards) for value in rest)
+    def project_and_vjp(x: Any, *rest: Any, **options: Any) -> Any:
+        *k, g = rest
+        p = function(x.requires_grad_(), *k, **options)
+        return p, torch.autograd.grad(p, x, g)[0]
 
-        def of_scores(scores: Any) -> Any:
-            return function(scores, *k, **converted_options(options, inwards))
+    def vjp(*arguments: Any, **options: Any) -> Any:
+        return project_and_vjp(*arguments, **options)[1]
 
+    def jvp(x: Any, *rest: Any, **options: Any) -> Any:
+        *k, v = rest
         # The derivative of the vjp in its cotangent, which needs no forward mode of the function. Strict: what autograd
         # can't follow raises, instead of having the derivative 0.
-        return outwards(torch.autograd.functional.jvp(of_scores, inwards(x), v, strict=True)[1])
+        return torch.autograd.functional.jvp(lambda scores: function(scores, *k, **options), x, v, strict=True)[1]
 
-    note = f"torch {torch.__version__}, on the CPU"
-    project = speaking_numpy(function, inwards, outwards)
+    made = Target(
+        name,
+        called_with_numpy(function),
+        vjp=called_with_numpy(vjp),
+        jvp=called_with_numpy(jvp),
+        note="; ".join(filter(None, (note, f"torch {torch.__version__}, on the CPU"))),
+        project_and_vjp=called_with_numpy(project_and_vjp),
+    )
     # That there are derivatives is assumed: the function need not be one that can be differentiated.
-    return Target(spec, project, vjp=vjp, jvp=jvp, note=note).assuming("vjp", "jvp").lacking(UNCLAIMED)
+    return made.assuming("vjp", "jvp").lacking(UNCLAIMED)
