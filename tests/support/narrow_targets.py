@@ -56,6 +56,13 @@ def whole_totals(x: np.ndarray, k: Any) -> np.ndarray:
     return project(x, [operator.index(total) for total in np.ravel(k)] if np.ndim(k) else operator.index(k))
 
 
+def inner_totals(x: np.ndarray, k: Any, *, temperature: Any = 1.0) -> np.ndarray:
+    """As interior point methods, which need an interior."""
+    if not np.all((np.asarray(k) > 0) & (np.asarray(k) < x.shape[-1])):
+        raise ValueError("0 < k < n, please")
+    return project(x, k, temperature)
+
+
 def single_precision(x: np.ndarray, k: Any, *, temperature: Any = 1.0) -> np.ndarray:
     if x.dtype != np.float32:
         raise TypeError(f"float32, please; got {x.dtype}")
@@ -92,6 +99,7 @@ SAID = {
     "one_total": FOUND_OUT["one_total"].without("own-k"),
     "whole_totals": FOUND_OUT["whole_totals"].without("real-k"),
     "single_precision": FOUND_OUT["single_precision"].without("float64", "integers"),
+    "inner_totals": _narrow(inner_totals, vjp=vjp).without("edge-k"),
     "sparsemax": _narrow(sparsemax, vjp=lambda x, g: vjp(x, 1, g), fixed_k=1),
     "at_most": _narrow(at_most, vjp=_at_most_vjp, constraint="le"),
 }

@@ -41,6 +41,7 @@ def failed(report: Report) -> list[str]:
         ("rows_only", {}),
         ("one_total", {}),
         ("whole_totals", {"a_whole_total_may_come_as_a_float": "real-k not claimed"}),
+        ("inner_totals", {"without_a_choice_all_are_zero_or_one": "edge-k not claimed"}),
         (
             "single_precision",
             {"accurate_at_huge_scales": "float64 not claimed", "integer_scores_are_promoted": "integers"},

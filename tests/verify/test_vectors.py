@@ -17,6 +17,7 @@ import pytest
 import hsproj
 from hsproj_verify import Target, vectors
 from hsproj_verify.cli import main
+from hsproj_verify.isolation import Recipe
 from hsproj_verify.oracles import exact
 from hsproj_verify.report import Outcome
 from hsproj_verify.vectors import Vector
@@ -141,9 +142,9 @@ def test_an_id_in_two_files_is_found(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_hsproj_gives_the_nearest_float_and_the_exact_vjp_on_every_vector() -> None:
     target = Target("hsproj", hsproj.soft_binary_argmax, hsproj.vjp).claiming("rounded")
-    verdicts = list(judge(target, ALL, tolerance=0.5))
-    assert [v.vector.id for v in verdicts if v.outcome is Outcome.FAILED] == []
-    assert {v.reason for v in verdicts if v.outcome is Outcome.SKIPPED} == {
+    verdicts = list(judge(Recipe(target), ALL, tolerance=0.5))
+    assert [v.vector.id for v in verdicts if v.result.outcome is Outcome.FAILED] == []
+    assert {v.result.reason for v in verdicts if v.result.outcome is Outcome.SKIPPED} == {
         "EmptyRow: nothing to differentiate",
         "VjpOverflow: beyond the largest float",
     }
@@ -156,16 +157,16 @@ BESIDE_THETA = {"bisection": {"kinks-c51cc415 vjp", "kinks-68445778 vjp"}}
 
 @pytest.mark.parametrize("name", list(RIGHT))
 def test_right_implementations_of_different_construction_pass_moderate_vectors(name: str) -> None:
-    verdicts = list(judge(RIGHT[name].without("offsets"), ALL))
-    failed = {f"{v.vector.id} {v.function}" for v in verdicts if v.outcome is Outcome.FAILED}
+    verdicts = list(judge(Recipe(RIGHT[name].without("offsets")), ALL))
+    failed = {f"{v.vector.id} {v.function}" for v in verdicts if v.result.outcome is Outcome.FAILED}
     assert failed == BESIDE_THETA.get(name, set())
-    assert sum(v.outcome is Outcome.PASSED for v in verdicts) > 1200
+    assert sum(v.result.outcome is Outcome.PASSED for v in verdicts) > 1200
 
 
 def _counts(target: Target, *groups: str) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {"passed": Counter(), "failed": Counter(), "skipped": Counter()}
-    for verdict in judge(target, vectors.load(*groups)):
-        counts[verdict.outcome.value][f"{verdict.vector.group} {verdict.function}"] += 1
+    for verdict in judge(Recipe(target), vectors.load(*groups)):
+        counts[verdict.result.outcome.value][f"{verdict.vector.group} {verdict.function}"] += 1
     return counts
 
 
@@ -241,9 +242,9 @@ def test_a_mean_of_right_derivatives_at_a_kink_is_right_too() -> None:
 
 def test_a_target_of_one_total_is_judged_on_the_vectors_that_have_it() -> None:
     sparsemax = Target("sparsemax", lambda x: _rational(x, 1), fixed_k=1)
-    verdicts = list(judge(sparsemax, ALL))
-    assert all(v.outcome is not Outcome.FAILED for v in verdicts)
-    judged = [v.vector for v in verdicts if v.outcome is Outcome.PASSED]
+    verdicts = list(judge(Recipe(sparsemax), ALL))
+    assert all(v.result.outcome is not Outcome.FAILED for v in verdicts)
+    judged = [v.vector for v in verdicts if v.result.outcome is Outcome.PASSED]
     assert {v.k for v in judged} == {1}
     assert len(judged) > 50
 
@@ -264,11 +265,11 @@ def test_what_is_not_claimed_is_skipped_with_the_reason() -> None:
     target = Target("narrow", lambda x, k: _rational(x, k)).without(
         "infinities", "real-k", "float32", "errors", "offsets"
     )
-    verdicts = list(judge(target, ALL))
-    assert all(v.outcome is not Outcome.FAILED for v in verdicts)
-    reasons = Counter(v.reason.partition(" ")[0] for v in verdicts if v.outcome is Outcome.SKIPPED)
+    verdicts = list(judge(Recipe(target), ALL))
+    assert all(v.result.outcome is not Outcome.FAILED for v in verdicts)
+    reasons = Counter(v.result.reason.partition(" ")[0] for v in verdicts if v.result.outcome is Outcome.SKIPPED)
     assert set(reasons) == {"infinities", "real-k", "float32", "errors", "offsets", "temperature"}
-    passed = [v.vector for v in verdicts if v.outcome is Outcome.PASSED]
+    passed = [v.vector for v in verdicts if v.result.outcome is Outcome.PASSED]
     assert len(passed) > 300
     assert not any({"Infinities", "RealK", "Temperature", "Magnitude"} & {*v.flags} for v in passed)
 
@@ -299,6 +300,8 @@ def test_the_command_passes_a_right_target_and_lists_groups(capsys: pytest.Captu
         (["--check", "no/such/folder"], "no such folder"),
         (["--write", "/dev/null/folder"], "can't write into"),
         (["hsproj:project", "--tolerance", "nan"], "positive and finite"),
+        (["hsproj:project", "--timeout", "0"], "timeout must be positive"),
+        (["hsproj:no_such"], "no 'no_such'"),
     ],
 )
 def test_a_wrong_call_exits_with_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,10 +360,35 @@ def test_the_fields_stand_in_order_one_a_line() -> None:
     assert names[:21] * len(ALL) == names
 
 
+def _target(folder: Path, at: str, does: str) -> str:
+    """A right target but for what it does at some problems."""
+    path = folder / "theirs.py"
+    lines = ["import os, signal, time", "import hsproj", "def project(x, k):", f"    if {at}: {does}"]
+    path.write_text("\n".join([*lines, "    return hsproj.project(x, k)"]))
+    return f"{path}:project"
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "died with SIGSEGV"),
+        ("os._exit(3)", "ended its process with exit status 3"),
+        ("time.sleep(600)", "no answer within 0.5 s"),
+        ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+    ],
+)
+def test_a_deadly_call_costs_its_own_vector(
+    does: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = _target(tmp_path, "list(x) == [5, 5, 0, 0] and k == 2", does)
+    assert main(["vectors", target, "--group", "saturated-ties", "--timeout", "0.5", "--without", "temperature"]) == 1
+    out = capsys.readouterr().out
+    assert f"{VERTEX.id} / project: {reason}" in out
+    assert 'x = np.array([5.0, 5.0, 0.0, 0.0], dtype="float64")' in out or "function(np.array([5.0, 5.0" in out
+    assert ", 1 failed, " in out
+
+
 def test_an_interrupted_run_shows_what_it_has_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "interrupts.py"
-    lines = ["import hsproj", "def project(x, k):", "    if len(x) == 5: raise KeyboardInterrupt"]
-    lines.append("    return hsproj.project(x, k)")
-    path.write_text("\n".join(lines))
-    assert main(["vectors", f"{path}:project", "--group", "vertices"]) == 1
-    assert "FAIL (3 passed, 0 failed, 0 skipped, then interrupted)" in capsys.readouterr().out
+    target = _target(tmp_path, "len(x) == 5", "os.kill(os.getppid(), signal.SIGINT); time.sleep(60)")
+    assert main(["vectors", target, "--group", "vertices"]) == 1
+    assert " 0 failed, 0 skipped, then interrupted)" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import numpy as np
 
 from hsproj_verify.errors import Errors
 from hsproj_verify.problems import Problem, array_source, as_float, error_in_eps, number_source
-from hsproj_verify.target import Target
+from hsproj_verify.target import Target, is_inner
 
 if TYPE_CHECKING:
     from hsproj_verify.draws import Draws
@@ -95,7 +95,9 @@ class Case:
             min_size=min_size,
             fixed_k=self.target.fixed_k,
         )
-        return replace(self.posed(self.draw(drawn)), family=family)
+        problem = replace(self.posed(self.draw(drawn)), family=family)
+        self.demand_claimed(problem)
+        return problem
 
     def total(self, n: int) -> float:
         """A total for n scores that the target claims to take."""
@@ -103,7 +105,8 @@ class Case:
 
         if self.target.fixed_k is not None:
             return self.target.fixed_k
-        return self.draw(totals(n, real="real-k" in self.target.claims))  # type: ignore[no-any-return]
+        drawn = totals(n, real="real-k" in self.target.claims)
+        return self.draw(drawn if "edge-k" in self.target.claims else drawn.filter(lambda k: is_inner(k, n)))  # type: ignore[no-any-return]
 
     def posed(self, problem: Problem) -> Problem:
         """The problem as the target takes it: with its constraint, and in float32 where that is all it takes."""

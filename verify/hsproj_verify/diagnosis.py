@@ -21,7 +21,7 @@ from hsproj_verify.checks import Check
 from hsproj_verify.draws import Replayed
 from hsproj_verify.oracles import exact
 from hsproj_verify.problems import as_float
-from hsproj_verify.target import CLAIMS, COMPANIONS, Target
+from hsproj_verify.target import CLAIMS, COMPANIONS, Target, is_inner
 
 Numbers = Sequence[Fraction | float]
 Model = Callable[..., Any]
@@ -186,10 +186,12 @@ def _close(a: np.ndarray, b: np.ndarray, unit: float) -> bool:
 
 def _claimed(target: Target, part: str, probe: Probe) -> bool:
     whole = all(k == int(k) for k in np.ravel(probe.k))
+    inner = all(is_inner(k, np.shape(probe.x)[-1]) for k in np.ravel(probe.k))
     with_temperature = target.takes_temperature(part) if part in COMPANIONS else "temperature" in target.claims
     fixed = getattr(target, "fixed_k", None)
     return (
         (whole or "real-k" in target.claims)
+        and (inner or "edge-k" in target.claims)
         and (probe.temperature == 1.0 or with_temperature)
         and (fixed is None or set(np.ravel(probe.k)) == {fixed})
     )

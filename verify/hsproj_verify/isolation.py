@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hsproj_verify.case import Witness
+from hsproj_verify.checks import Check
 from hsproj_verify.draws import ReplayError
 from hsproj_verify.recording import Terms, recording
 from hsproj_verify.report import Outcome, Result
@@ -91,7 +92,7 @@ class Job:
 
     Attributes
     ----------
-    check : str
+    check : Check
     draws : list, optional
     stop_at : int
         With draws: the call to make a witness of instead of calling, counted from 1; 0 for none.
@@ -101,7 +102,7 @@ class Job:
         Examples until then.
     """
 
-    check: str
+    check: Check
     draws: list[Any] | None = None
     stop_at: int = 0
     reason: str = ""
@@ -374,7 +375,7 @@ class Crew:
                 return None
             self._refused = TargetError(f"can't load the target {self._recipe.name!r}: {reason}")
             raise self._refused
-        if job.draws is None and log.draws:
+        if not job.stop_at and log.draws:
             return Job(job.check, json.loads(log.draws), log.number, reason, log.examples)
         assert self.loaded is not None
         return cut_off(job, job.reason or reason, self.loaded, self._terms)
@@ -382,9 +383,6 @@ class Crew:
 
 def cut_off(job: Job, reason: str, loaded: Loaded, terms: Terms, witness: Witness | None = None) -> Result:
     """The result of a job that its target ended; of its last call there may be a witness."""
-    from hsproj_verify.checks import CHECKS
-
-    replay = job.draws and recording(job.check, loaded.name, loaded.claims, terms, job.draws, reason)
-    return Result(
-        job.check, CHECKS[job.check].level, Outcome.FAILED, reason, witness, job.examples, replay=replay or None
-    )
+    name = job.check.name
+    replay = job.draws and recording(name, loaded.name, loaded.claims, terms, job.draws, reason)
+    return Result(name, job.check.level, Outcome.FAILED, reason, witness, job.examples, replay=replay or None)

@@ -52,7 +52,7 @@ class Judge:
 
     def result(self, name: str) -> Result:
         """What comes of one check."""
-        *_, result = self._crew.run([Job(name)])
+        *_, result = self._crew.run([Job(CHECKS[name])])
         assert isinstance(result, Result)
         return result
 

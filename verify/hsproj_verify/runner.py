@@ -115,9 +115,9 @@ def check(
     interrupted = False
     with judging(recipe, terms, timeout, workers) as court, _Progress(progress, recipe.name, len(names)) as bar:
         try:
-            for event in court.run([Job(name) for name in names]):
+            for event in court.run([Job(CHECKS[name]) for name in names]):
                 if isinstance(event, Job):
-                    running[event.check] = None
+                    running[event.check.name] = None
                 else:
                     results[event.name] = _settled(event, expected.get(event.name))
                     bar.advance()
@@ -173,12 +173,14 @@ def replay(
     recipe = Recipe(target, brought, sorted(recorded), sorted(set(CLAIMS) - recorded))
     terms = Terms(case["seed"], 1, case["tolerance"], case["companions"])
     with judging(recipe, terms, timeout, workers) as court:
-        *_, result = court.run([Job(case["check"], case["draws"])])
+        *_, result = court.run([Job(CHECKS[case["check"]], case["draws"])])
         assert isinstance(result, Result)
         assert court.loaded is not None
         lacking = recorded & {"temperature", *CHECKS[case["check"]].claims} - set(court.loaded.claims)
     if lacking:
         raise TargetError(f"{recipe.name} can't be asked this: it lacks {', '.join(sorted(lacking))}")
+    if result.outcome is Outcome.SKIPPED:
+        raise TargetError(f"{recipe.name} can't be asked this: {result.reason}")
     return result
 
 
@@ -259,9 +261,9 @@ class Here:
         for job in jobs:
             yield job
             if job.draws is None:
-                yield run_check(CHECKS[job.check], self._target, self._terms)
+                yield run_check(job.check, self._target, self._terms)
             else:
-                yield replay_check(CHECKS[job.check], self._target, self._terms, job.draws)
+                yield replay_check(job.check, self._target, self._terms, job.draws)
 
 
 class _Progress:

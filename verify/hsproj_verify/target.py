@@ -29,6 +29,7 @@ CLAIMS = {
     "own-k": "takes a k for each row of a batch",
     "any-k": "takes k",
     "real-k": "takes totals that are not whole",
+    "edge-k": "takes k = 0 and k = n, and totals within 1e-6 of them",
     "equality": "solves sum p = k",
     "float64": "takes and returns float64",
     "float32": "takes and returns float32",
@@ -189,6 +190,8 @@ class Target:
         is_real = math.isfinite(problem.k) and problem.k != math.floor(problem.k)
         if is_real and self.fixed_k is None and "real-k" not in self.claims:
             return f"real-k not claimed: {self.why_not('real-k')}"
+        if "edge-k" not in self.claims and not is_inner(problem.k, problem.n):
+            return f"edge-k not claimed: {self.why_not('edge-k')}"
         dtype = "float32" if problem.dtype == "float32" else "float64"
         if dtype not in self.claims:
             return f"{dtype} not claimed: {self.why_not(dtype)}"
@@ -289,6 +292,11 @@ class Target:
     def pulls_back_temperatures(self) -> bool:
         """Whether the vjp takes temperature=, too."""
         return self.takes_temperature("vjp")
+
+
+def is_inner(k: float, n: int) -> bool:
+    """Whether a total leaves a choice, by more than rounding."""
+    return 1e-6 < k < n - 1e-6
 
 
 def _demand_known(claims: Collection[str]) -> None:

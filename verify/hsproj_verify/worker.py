@@ -22,8 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from hsproj_verify.case import Raised, Witness
-from hsproj_verify.checks import CHECKS
-from hsproj_verify.draws import ReplayError, encode
+from hsproj_verify.draws import ReplayError, decode, encode
 from hsproj_verify.examine import replay_check, run_check
 from hsproj_verify.isolation import Broken, CutOff, Job, Loaded, Log, Probing, Recipe, cut_off
 from hsproj_verify.probing import probe
@@ -80,11 +79,11 @@ def _serve(recipe: Recipe, terms: Terms, path: Path, jobs: queue.SimpleQueue[Job
         job = jobs.get()
         try:
             if job.draws is None:
-                send(run_check(CHECKS[job.check], judged, terms, logger.record))
+                send(run_check(job.check, judged, terms, logger.record))
                 continue
-            logger.record([])
+            logger.record([decode(value) for value in job.draws])
             stopper = Stopper(target.origin, job.stop_at)
-            result = replay_check(CHECKS[job.check], _around(judged, stopper.around), terms, job.draws)
+            result = replay_check(job.check, _around(judged, stopper.around), terms, job.draws)
             send(cut_off(job, job.reason, loaded, terms, stopper.witness) if job.stop_at else result)
         except ReplayError as error:
             send(error)

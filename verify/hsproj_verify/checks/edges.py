@@ -13,7 +13,7 @@ from hsproj_verify.checks._registry import check
 from hsproj_verify.problems import Problem, array_source
 
 
-@check("edges")
+@check("edges", "edge-k")
 def without_a_choice_all_are_zero_or_one(case: Case) -> None:
     """With k = 0 every entry is 0, with k = n every entry is 1, whatever the scores.
 

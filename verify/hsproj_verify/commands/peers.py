@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,44 +45,54 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
         raise TargetError("--examples must be at least 1 and --limit positive")
     if options.resume and options.json is None:
         raise TargetError("--resume needs --json, the file to go on with")
-    resumed = options.resume and options.json.exists()
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from hsproj_verify.bench.machine import describe
     from hsproj_verify.scoreboard.judge import Entry, Status, judge
-    from hsproj_verify.scoreboard.page import Scoreboard, page, verdict_table
+    from hsproj_verify.scoreboard.page import Scoreboard, headline, page, verdict_table
 
     chosen = [PEERS[name] for name in options.only or PEERS]
-    found = json.loads(options.json.read_text(encoding="utf-8"))["peers"] if resumed else []
-    known = {entry["name"]: entry for entry in found}
+    entries: dict[str, Entry] = {}
+    if options.resume and options.json.exists():
+        found = {entry["name"]: entry for entry in json.loads(options.json.read_text(encoding="utf-8"))["peers"]}
+        kept = [Entry.kept(peer, found[peer.name], options.seed, examples) for peer in chosen if peer.name in found]
+        entries = {entry.peer.name: entry for entry in kept if entry is not None}
     command, machine = shlex.join(["hsproj-verify", *arguments]), describe()
-    entries: list[Entry] = []
 
     def board() -> Scoreboard:
-        complete = len(entries) == len(chosen)
-        return Scoreboard(entries, command, f"{datetime.now(UTC):%Y-%m-%d}", machine, complete)
+        ordered = [entries[peer.name] for peer in chosen if peer.name in entries]
+        return Scoreboard(ordered, command, f"{datetime.now(UTC):%Y-%m-%d}", machine, len(entries) == len(chosen))
+
+    def write() -> None:
+        if options.json is not None:
+            options.json.write_text(json.dumps(board().to_dict(), indent=1) + "\n", encoding="utf-8")
+        if options.write is not None:
+            options.write.write_text(page(board()), encoding="utf-8")
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    shown = Console(stderr=True)
     try:
-        with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-            task = progress.add_task("peers", total=len(chosen))
+        with Progress(*columns, console=shown, disable=not shown.is_terminal) as progress:
+            task = progress.add_task("peers", total=len(chosen), completed=len(entries))
             for peer in chosen:
+                if peer.name in entries:
+                    continue
                 progress.update(task, description=peer.name)
-                kept = Entry.kept(peer, known[peer.name], options.seed, examples) if peer.name in known else None
-                entries.append(kept or judge(peer, seed=options.seed, examples=examples, limit=options.limit))
-                if options.json is not None:  # now and again: whatever happens to the rest
-                    options.json.write_text(json.dumps(board().to_dict(), indent=1) + "\n", encoding="utf-8")
+                entries[peer.name] = judge(peer, seed=options.seed, examples=examples, limit=options.limit)
+                write()  # now and again: whatever happens to the rest
+                shown.print(headline(entries[peer.name]), highlight=False, soft_wrap=True)
                 progress.advance(task)
     except KeyboardInterrupt:
         pass  # what was judged is shown, and the page says that there is more
-    if options.write is not None:
-        options.write.write_text(page(board()), encoding="utf-8")
+    write()
     _show(*verdict_table(board()))
-    for entry in entries:
+    for entry in entries.values():
         if entry.report is None:
-            print(f"{entry.peer.name}: {entry.status.value}{': ' if entry.reason else ''}{entry.reason}")
-    ended = all(entry.status in (Status.JUDGED, Status.NOT_INSTALLED) for entry in entries)
+            print(headline(entry))
+    if not board().complete:
+        print(f"interrupted: {len(chosen) - len(entries)} of {len(chosen)} peers were not reached")
+    ended = all(entry.status in (Status.JUDGED, Status.NOT_INSTALLED) for entry in entries.values())
     return Exit.PASSED if board().complete and board().judged and ended else Exit.FAILED
 
 

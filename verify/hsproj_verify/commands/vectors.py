@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsproj_verify.commands import Exit
-from hsproj_verify.probing import probe
-from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError, load
+from hsproj_verify.commands.check import add_process_options
+from hsproj_verify.recording import Terms
+from hsproj_verify.report import witness_lines
+from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError
 
 if TYPE_CHECKING:
     from hsproj_verify.vectors._judge import Verdict
@@ -38,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--with", dest="claiming", metavar="CLAIM", action="append", default=[], choices=sorted(UNUSUAL)
     )
     parser.add_argument("--without", metavar="CLAIM", action="append", default=[], choices=sorted(CLAIMS))
+    add_process_options(parser)
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
@@ -93,43 +96,47 @@ def _check(given: Path) -> Exit:
 
 def _judge(options: argparse.Namespace) -> Exit:
     from hsproj_verify import vectors
+    from hsproj_verify.isolation import Recipe
     from hsproj_verify.report import Outcome
+    from hsproj_verify.runner import demand_sensible
     from hsproj_verify.vectors._judge import judge
 
-    if not 0 < options.tolerance < float("inf"):
-        raise TargetError(f"tolerance must be positive and finite; got {options.tolerance}")
-    target = probe(load(options.target, options.vjp).claiming(*options.claiming).without(*options.without))
+    demand_sensible(Terms(0, 1, options.tolerance), options.timeout)
+    companions = {} if options.vjp is None else {"vjp": options.vjp}
+    recipe = Recipe(options.target, companions, options.claiming, options.without)
     chosen = list(vectors.load(*options.group))
     verdicts: list[Verdict] = []
     interrupted = False
     try:
-        verdicts.extend(
-            judge(target, chosen, options.tolerance)
-        )  # what an iterator gives until it is interrupted is kept
+        for verdict in judge(recipe, chosen, options.tolerance, options.timeout):
+            verdicts.append(verdict)  # noqa: PERF402 - what came until it is interrupted is kept
     except KeyboardInterrupt:
         interrupted = True
-    failures = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAILED]
+    order = {vector.id: number for number, vector in enumerate(chosen)}
+    verdicts.sort(key=lambda verdict: (order[verdict.vector.id], verdict.function))
+    of = {outcome: [v for v in verdicts if v.result.outcome is outcome] for outcome in Outcome}
+    failures = of[Outcome.FAILED]
     for verdict in failures[:_SHOWN]:
         print(_failure_text(verdict), end="\n\n")
     if len(failures) > _SHOWN:
         print(f"... and {len(failures) - _SHOWN} more: {' '.join(v.vector.id for v in failures[_SHOWN:])}\n")
     counts = {
-        name: Counter((v.vector.group, v.function) for v in verdicts if v.outcome is outcome)
-        for name, outcome in (("passed", Outcome.PASSED), ("failed", Outcome.FAILED), ("skipped", Outcome.SKIPPED))
+        outcome.value: Counter((v.vector.group, v.function) for v in of[outcome])
+        for outcome in (Outcome.PASSED, Outcome.FAILED, Outcome.SKIPPED)
     }
     for row in dict.fromkeys((v.vector.group, v.function) for v in verdicts):
         print(f"{' '.join(row):28}" + "".join(f"{counts[name][row]:5} {name}" for name in counts))
-    for reason, number in Counter(v.reason.partition(":")[0] for v in verdicts if v.outcome is Outcome.SKIPPED).items():
+    for reason, number in Counter(v.result.reason.partition(":")[0] for v in of[Outcome.SKIPPED]).items():
         print(f"skipped {number}: {reason}")
-    passed = not failures and counts["passed"].total() > 0 and not interrupted
+    passed = not failures and bool(of[Outcome.PASSED]) and not interrupted
     said = ", ".join(f"{counter.total()} {name}" for name, counter in counts.items())
-    print(f"{target.name}: {'PASS' if passed else 'FAIL'} ({said}{', then interrupted' if interrupted else ''})")
+    print(f"{recipe.name}: {'PASS' if passed else 'FAIL'} ({said}{', then interrupted' if interrupted else ''})")
     return Exit.PASSED if passed else Exit.FAILED
 
 
 def _failure_text(verdict: Verdict) -> str:
-    assert verdict.witness is not None
-    witness = verdict.witness
-    lines = [f"{verdict.vector.id} / {verdict.function}: {verdict.reason}", f"    # {verdict.vector.comment}"]
-    lines += [f"    {line}" for line in witness.code.splitlines()]
-    return "\n".join([*lines, f"    # came:  {witness.came}", f"    # exact: {witness.exact}"])
+    result = verdict.result
+    lines = [f"{result.name}: {result.reason}", f"    # {verdict.vector.comment}"]
+    if result.witness is not None:
+        lines += [f"    {line}" for line in witness_lines(result.witness)]
+    return "\n".join(lines)

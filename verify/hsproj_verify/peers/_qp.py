@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-Solver = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Solver = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor | None]
 
 
-def of_rows(solve: Solver) -> Callable[[torch.Tensor, Any], torch.Tensor]:
-    """The projection of any number of rows, by `solve(identity, ones, rows, totals)`.
+def of_rows(solve: Solver) -> Callable[[torch.Tensor, Any], torch.Tensor | None]:
+    """The projection of any number of rows, by `solve(identity, ones, rows, totals)`; None where that finds none.
 
     Examples
     --------
@@ -19,10 +19,11 @@ def of_rows(solve: Solver) -> Callable[[torch.Tensor, Any], torch.Tensor]:
     tensor([3., 3.])
     """
 
-    def project(x: torch.Tensor, k: Any) -> torch.Tensor:
+    def project(x: torch.Tensor, k: Any) -> torch.Tensor | None:
         n = x.shape[-1]
         rows = x.reshape(-1, n)
         totals = torch.as_tensor(k, dtype=x.dtype).expand(len(rows))[:, None].contiguous()
-        return solve(torch.eye(n, dtype=x.dtype), torch.ones(n, dtype=x.dtype), rows, totals).reshape(x.shape)
+        p = solve(torch.eye(n, dtype=x.dtype), torch.ones(n, dtype=x.dtype), rows, totals)
+        return None if p is None else p.reshape(x.shape)
 
     return project

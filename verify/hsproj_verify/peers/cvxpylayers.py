@@ -11,7 +11,7 @@ import cvxpy as cp
 import torch
 from cvxpylayers.torch import CvxpyLayer
 
-from hsproj_verify.peers._claims import GENERAL, TENSORS
+from hsproj_verify.peers._claims import GENERAL, in_reverse_mode
 from hsproj_verify.targets.torch import target_of
 
 
@@ -28,4 +28,4 @@ def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
 
 
 _NOTE = f"cvxpylayers {version('cvxpylayers')} with diffcp {version('diffcp')}"
-target = target_of("cvxpylayers", _project, _NOTE).without(*TENSORS, *GENERAL)
+target = in_reverse_mode(target_of("cvxpylayers", _project, _NOTE), *GENERAL)

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hsproj_verify.peers._claims import TENSORS
+from hsproj_verify.peers._claims import in_reverse_mode
 from hsproj_verify.peers._mapped import over_rows
 from hsproj_verify.targets.jax import target_of
 
@@ -27,4 +27,4 @@ def _project(x: Any, k: Any) -> Any:
 
 
 _NOTE = f"jaxopt {version('jaxopt')} (unmaintained), compiled beforehand"
-target = target_of("jaxopt", _project, _NOTE, compiled=True).without(*TENSORS)
+target = in_reverse_mode(target_of("jaxopt", _project, _NOTE, compiled=True))

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import torch
 from proxsuite.torch.qplayer import QPFunction
 
-from hsproj_verify.peers._claims import GENERAL, TENSORS
+from hsproj_verify.peers._claims import GENERAL, in_reverse_mode
 from hsproj_verify.peers._qp import of_rows
 from hsproj_verify.targets.torch import target_of
 
@@ -16,4 +16,5 @@ def _project(identity: torch.Tensor, ones: torch.Tensor, rows: torch.Tensor, tot
     return p
 
 
-target = target_of("proxsuite", _project, f"proxsuite {version('proxsuite')}, its QP layer").without(*TENSORS, *GENERAL)
+_NOTE = f"proxsuite {version('proxsuite')}, its QP layer"
+target = in_reverse_mode(target_of("proxsuite", _project, _NOTE), *GENERAL)

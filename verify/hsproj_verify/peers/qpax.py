@@ -3,13 +3,14 @@
 Its gradient is that of a relaxed problem (`target_kappa`, 1e-3 by default), smooth by design, and is not judged here.
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
 import jax.numpy as jnp
 import qpax
 
-from hsproj_verify.peers._claims import GENERAL, TENSORS
+from hsproj_verify.peers._claims import GENERAL, in_reverse_mode
 from hsproj_verify.peers._mapped import over_rows
 from hsproj_verify.targets.jax import target_of
 
@@ -23,4 +24,6 @@ def _project(x: Any, k: Any) -> Any:
 
 
 _NOTE = f"qpax {version('qpax')}, compiled beforehand; its gradient is a relaxed one, by design"
-target = target_of("qpax", _project, _NOTE, compiled=True).without(*TENSORS, *GENERAL, "vjp")
+target = replace(
+    in_reverse_mode(target_of("qpax", _project, _NOTE, compiled=True), *GENERAL), vjp=None, project_and_vjp=None
+)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torchisotonic
 
-from hsproj_verify.peers._claims import TENSORS
+from hsproj_verify.peers._claims import in_reverse_mode
 from hsproj_verify.targets.torch import target_of
 
 
@@ -18,6 +18,5 @@ def _project(x: torch.Tensor, k: Any) -> torch.Tensor:
     return torch.empty_like(p).scatter(-1, order, p)
 
 
-target = target_of("torchisotonic", _project, f"torchisotonic {version('torchisotonic')}, on sorted scores").without(
-    *TENSORS, "real-k", "exact"
-)
+_NOTE = f"torchisotonic {version('torchisotonic')}, on sorted scores"
+target = in_reverse_mode(target_of("torchisotonic", _project, _NOTE), "real-k", "exact")

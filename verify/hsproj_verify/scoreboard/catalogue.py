@@ -7,7 +7,7 @@ from importlib import metadata
 from sys import float_info
 
 EXACT = 8.0
-"""The tolerance that the judge asks for where a peer states none of its own, in units of eps (1 + p)."""
+"""The tolerance that the judge asks for where a peer states none of its own, in units of eps (1 + p) (1 + max |x|)."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,15 @@ class Peer:
     def tolerance(self) -> float:
         """What is asked of it, in units of eps (1 + p): ten times what it stops at, since errors add up, and at least 8.
 
+        Of who makes no claim about offsets, and no peer does, that is asked times 1 + max |x|.
+
         Examples
         --------
         >>> from hsproj_verify.scoreboard.catalogue import PEERS
-        >>> round(PEERS["scipy"].tolerance), f"{PEERS['jaxopt'].tolerance:.2g}"
-        (450, '4.5e+11')
+        >>> PEERS["scipy"].tolerance, PEERS["jaxopt"].tolerance
+        (8.0, 450360000000.0)
         """
-        return max(EXACT, 10 * self.stops_at / float_info.epsilon)
+        return max(EXACT, float(f"{10 * self.stops_at / float_info.epsilon:g}"))
 
     @property
     def versions(self) -> dict[str, str]:
@@ -79,8 +81,6 @@ class Peer:
 
 
 _ADAPTERS = "hsproj_verify.peers"
-_ROUNDING = 1e-14
-_ROUNDING_WHY = "it computes up to rounding, of scores that here go up to 64"
 _QP = "any convex quadratic program, to its tolerances, one a call"
 _QP_STOPS = 1e-3
 _QP_WHY = "its tolerances are of residuals or gaps, not of p; so this is granted to all solvers of quadratic programs"
@@ -101,8 +101,6 @@ def _isotonic(name: str, distributions: tuple[str, ...], licence: str, call: str
         f"sort x, w = (1^k, 0^(n-k)), p = z - `{call}`, unsort",
         f"isotonic regression, {claims}; the composition is the expert's own, and needs whole k",
         f"totals that are not whole, {but}integers, bounds and ties to the last bit",
-        _ROUNDING,
-        _ROUNDING_WHY,
     )
 
 
@@ -141,8 +139,6 @@ _LIST = (
         '`capped_simplexer(x, s=k, method="sort")`',
         "the sorting algorithm of arXiv:1503.01002, for short vectors (under about 100 scores) and whole totals below n",
         "totals that are not whole, a total for each row, thousands of scores, derivatives",
-        _ROUNDING,
-        _ROUNDING_WHY,
     ),
     Peer(
         "pyproximal",
@@ -162,9 +158,9 @@ _LIST = (
         "MIT",
         "`budget_bisect(x, budget=k)`, at k = 1 `sparsemax(x)`",
         "rows along any axis, a budget over 1 for each, real ones too, gradients; 50 halvings, float32's precision after 24",
-        "integers, NumPy's layouts",
-        1e-14,
-        "50 halvings of an interval about as wide as the scores",
+        "k = 0 and k = n, integers, NumPy's layouts",
+        2.0**-50,
+        "50 halvings, its default, of an interval as wide as the scores",
     ),
     Peer(
         "jaxopt",
@@ -198,15 +194,14 @@ _LIST = (
     Peer(
         "qpth",
         f"{_ADAPTERS}.qpth:target",
-        ("qpth", "torch"),
+        ("qpth", "numpy", "torch"),
         "Apache-2.0",
         "`QPFunction()(I, -x, G, h, 1, k)`",
         _LAYER,
-        _NOT_LAYER,
+        f"k = 0 and k = n (there is no interior), {_NOT_LAYER}",
         _QP_STOPS,
         _QP_WHY,
-        "It declares numpy < 2, and so wants an environment of its own; k = 0 leaves an interior point method no interior, "
-        "and it answers None there",
+        "Version 0.0.18 declares numpy < 2, and so is judged in an environment of its own",
     ),
     Peer(
         "proxsuite",

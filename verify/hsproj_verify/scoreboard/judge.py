@@ -15,7 +15,8 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +44,19 @@ class Entry:
         Of a status other than judged.
     report : dict or None
         As `report.schema.json` has it.
-    errors : dict or None
-        By family, as `hsproj_verify.scoreboard.errors` has them.
+    versions : mapping
+        What was installed where it was judged.
     seconds : float
+    date : str
     """
 
     peer: Peer
     status: Status
     reason: str = ""
     report: dict[str, Any] | None = None
-    errors: dict[str, Any] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    date: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d}")
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON file."""
@@ -61,22 +64,27 @@ class Entry:
             "name": self.peer.name,
             "target": self.peer.target,
             "licence": self.peer.licence,
-            "versions": self.peer.versions,
+            "versions": self.versions,
             "status": self.status.name.lower(),
             "reason": self.reason,
             "seconds": round(self.seconds, 1),
+            "date": self.date,
             "report": self.report,
-            "errors": self.errors,
         }
 
     @classmethod
     def kept(cls, peer: Peer, found: Mapping[str, Any], seed: int, examples: int) -> Entry | None:
-        """An entry of a JSON file, if it is what judging the peer again would give: to the end, and asked the same."""
+        """An entry of a JSON file, if judging the peer would give the same: to the end, asked the same, of the same versions.
+
+        That of a peer that is not installed here stands, whatever its versions: it was judged in an environment of its own.
+        """
         report = found["report"]
-        asked = report and (found["versions"], report["seed"], report["examples"], report["tolerance"])
-        if found["status"] != "judged" or asked != (peer.versions, seed, examples, peer.tolerance):
+        terms = report and (report["seed"], report["examples"], report["tolerance"])
+        if found["status"] != "judged" or terms != (seed, examples, peer.tolerance):
             return None
-        return cls(peer, Status.JUDGED, "", report, found["errors"], found["seconds"])
+        if not peer.missing and found["versions"] != peer.versions:
+            return None
+        return cls(peer, Status.JUDGED, "", report, found["versions"], found["seconds"], found["date"])
 
 
 def judge(peer: Peer, *, seed: int = 0, examples: int = 40, limit: float = 600.0) -> Entry:
@@ -94,19 +102,23 @@ def judge(peer: Peer, *, seed: int = 0, examples: int = 40, limit: float = 600.0
         return Entry(peer, Status.NOT_INSTALLED, f"pip install {' '.join(peer.missing)}")
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        asked = ["--tolerance", repr(peer.tolerance), "--seed", str(seed), "--examples", str(examples)]
-        if peer.tolerance > 1000.0:  # which in float32, whose eps is 1e-7, lets anything pass
-            asked += ["--without", "float32"]
         file = Path(folder, "report.json")
-        finished, said = _run("hsproj_verify.cli", "check", peer.target, "--report", str(file), *asked, limit=limit)
+        finished, said = _run(*asked(peer, seed, examples), "--report", str(file), limit=limit)
         report = _read(file)
-        file = Path(folder, "errors.json")
-        _run("hsproj_verify.scoreboard.errors", peer.target, str(seed), str(5 * examples), str(file), limit=limit / 2)
-        errors = _read(file)
     seconds = time.monotonic() - start
     if report is None:
-        return Entry(peer, Status.NO_REPORT, said if finished else f"within {limit:.0f} s", None, errors, seconds)
-    return Entry(peer, Status.JUDGED if finished else Status.CUT_SHORT, "", report, errors, seconds)
+        return Entry(
+            peer, Status.NO_REPORT, said if finished else f"within {limit:.0f} s", None, peer.versions, seconds
+        )
+    return Entry(peer, Status.JUDGED if finished else Status.CUT_SHORT, "", report, peer.versions, seconds)
+
+
+def asked(peer: Peer, seed: int, examples: int) -> list[str]:
+    """What a peer is asked, as arguments of hsproj-verify."""
+    arguments = ["check", peer.target, "--tolerance", repr(peer.tolerance)]
+    if peer.tolerance > 1000.0:  # which in float32, whose eps is 1e-7, lets anything pass
+        arguments += ["--without", "float32"]
+    return [*arguments, "--seed", str(seed), "--examples", str(examples)]
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -117,14 +129,16 @@ def _read(file: Path) -> dict[str, Any] | None:
     return found
 
 
-def _run(module: str, *arguments: str, limit: float) -> tuple[bool, str]:
-    """Run a module in a group of processes of its own; whether it was done in time, and the last line that it said."""
-    command = [sys.executable, "-m", module, *arguments]
+def _run(*arguments: str, limit: float) -> tuple[bool, str]:
+    """Run hsproj-verify in a group of processes of its own; whether it was done in time, and the last line that it said."""
+    command = [sys.executable, "-m", "hsproj_verify.cli", *arguments]
     with tempfile.TemporaryFile() as output:
         # Where this process ignores Ctrl-C, as in the background of a shell, a new one would, too.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=_ENVIRONMENT | os.environ
+            )
         finally:
             signal.signal(signal.SIGINT, before)
         finished = True
@@ -143,5 +157,6 @@ def _run(module: str, *arguments: str, limit: float) -> tuple[bool, str]:
         return finished, "".join(output.read().decode(errors="replace").strip().splitlines()[-1:])
 
 
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # the workers of a check share the processors
 GRACE = 20.0
 """Seconds in which an interrupted check has to write its report."""

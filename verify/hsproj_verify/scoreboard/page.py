@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hsproj_verify.scoreboard.catalogue import EXACT, NOT_JUDGED, NOT_THE_SAME, PEERS, Peer
-from hsproj_verify.scoreboard.errors import FAMILIES
-from hsproj_verify.scoreboard.judge import Entry, Status
+import numpy as np
 
-SCHEMA = "hsproj-verify/scoreboard/1"
+from hsproj_verify.scoreboard.catalogue import EXACT, NOT_JUDGED, NOT_THE_SAME, PEERS, Peer
+from hsproj_verify.scoreboard.judge import Entry, Status, asked
+
+SCHEMA = "hsproj-verify/scoreboard/2"
 LEVELS = ("feasibility", "optimality", "accuracy", "structure", "calling", "derivatives")
 """Columns, of which those that no peer was judged on are left out; levels unknown here follow."""
 
@@ -54,16 +57,27 @@ def page(board: Scoreboard) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def headline(entry: Entry) -> str:
+    """What came of a peer in a line."""
+    name = " ".join(filter(None, [entry.peer.name, _version(entry)]))
+    if entry.report is None:
+        return f"{name}: {entry.status.value}{entry.reason and f': {entry.reason}'}"
+    cut = "" if entry.status is Status.JUDGED else f", {entry.status.value}"
+    return f"{name}: {_passed(_reached(entry))} checks passed in {entry.seconds:.0f} s{cut}"
+
+
 def verdict_table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the first table: passed and judged checks by level."""
+    """Columns and rows of the first table: passed and judged checks by level, and the largest error that they saw."""
     seen = dict.fromkeys(check["level"] for entry in board.judged for check in entry.report["checks"])  # type: ignore[index]
     levels = [level for level in (*LEVELS, *(seen.keys() - {*LEVELS})) if level in seen]
     rows = []
     for entry in board.judged:
         checks = _reached(entry)
         cells = [_passed(check for check in checks if check["level"] == level) for level in levels]
-        rows.append([entry.peer.name, _version(entry), _asked(entry.peer), *cells, _passed(checks)])
-    return ["peer", "version", "asked", *levels, "all"], rows
+        worst = _worst(entry)
+        error = NOTHING if worst is None else _error(_absolute(worst))
+        rows.append([entry.peer.name, _version(entry), _asked(entry.peer), *cells, _passed(checks), error, entry.date])
+    return ["peer", "version", "asked", *levels, "all", "worst error", "date"], rows
 
 
 def _reached(entry: Entry) -> list[Mapping[str, Any]]:
@@ -84,7 +98,7 @@ NOTHING = "-"
 
 
 def _version(entry: Entry) -> str:
-    return next(iter(entry.peer.versions.values()), "")
+    return next(iter(entry.versions.values()), "")
 
 
 def _asked(peer: Peer) -> str:
@@ -92,7 +106,7 @@ def _asked(peer: Peer) -> str:
 
 
 def _head(board: Scoreboard) -> str:
-    versions = dict(sorted({name: v for entry in board.judged for name, v in entry.peer.versions.items()}.items()))
+    versions = dict(sorted({name: v for entry in board.judged for name, v in entry.versions.items()}.items()))
     machine = board.machine
     lines = [
         "# Scoreboard\n",
@@ -112,8 +126,10 @@ def _verdicts(board: Scoreboard) -> str:
     text = (
         "Extreme magnitudes, infinite scores, empty rows, several threads and the refusal of bad input are spoken of in\n"
         "nobody's documentation, and nobody is judged on them.\n\n"
-        "Checks passed, of those that apply. *Asked* is the tolerance: 8 eps (1 + p), or, where a peer stops by its own\n"
-        "account at some error, ten times that (1 + p). A level with nothing to judge shows a dash."
+        "Checks passed, of those that apply, with a witness of what did not pass below. *Asked* is the tolerance: 8 eps,\n"
+        "or, where a peer stops by its own account at some error, ten times that; in units of (1 + p) (1 + max |x|), since\n"
+        "a threshold held as one float is as good as the scores are small. The worst error is the largest\n"
+        "|p - p\\*| / (1 + p\\*) in any check. A level with nothing to judge shows a dash."
     )
     columns, rows = verdict_table(board)
     linked = [[f"[{name}](#{name})", *others] for name, *others in rows]
@@ -122,32 +138,60 @@ def _verdicts(board: Scoreboard) -> str:
 
 def _errors(board: Scoreboard) -> str:
     """The second table: digits, rather than verdicts."""
+    from hsproj_verify.strategies import FAMILIES
+
     text = (
-        "The largest error seen, max |p - p*| / (1 + p*), at temperature 1: what a user can count on. Offsets and\n"
-        "scales, which nobody promises to take and nobody is judged on, are here, too, since users may meet them. *None*\n"
-        "counts calls with no answer: an exception, None, NaN."
+        "The same error by family of scores, as far as checks compare p with p\\*: what a user can count on. A dash is a\n"
+        "family that a peer does not claim to take, or gave no numbers for. *float32* is every family in that format,\n"
+        "*long* are up to some thousand scores, *integers* whole numbers as such; [the other families](api.md) are those of\n"
+        "`hsproj_verify.strategies`."
     )
-    families = [name for name in FAMILIES if any(name in (entry.errors or ()) for entry in board.judged)]
-    held = "\n".join(f"- {name}: {FAMILIES[name]}" for name in families)
-    rows = [[entry.peer.name, *(_error((entry.errors or {}).get(name)) for name in families)] for entry in board.judged]
-    return f"## Errors\n\n{text}\n\n{_table(['peer', *families], rows)}\n\n{held}" if families else ""
+    found = {entry.peer.name: _errors_by_family(entry) for entry in board.judged}
+    seen = dict.fromkeys(family for errors in found.values() for family in errors)
+    families = [family for family in (*FAMILIES, *(seen.keys() - {*FAMILIES, OTHER})) if family in seen]
+    rows = [[name, *(_error(errors.get(family)) for family in families)] for name, errors in found.items()]
+    return f"## Errors\n\n{text}\n\n{_table(['peer', *families], rows)}" if families else ""
 
 
-def _error(worst: Mapping[str, Any] | None) -> str:
-    if worst is None:
-        return NOTHING
-    none = f"{worst['unanswered']} of {worst['calls']} none" if worst["unanswered"] else ""
-    some = f"{worst['error']:.0e}" if worst["problem"] is not None else ""
-    return ", ".join(filter(None, [some.replace("0e+00", "0"), none]))
+OTHER = "other"
+"""The family of problems that a check made up."""
+SINGLE = "float32"
+
+
+def _errors_by_family(entry: Entry) -> dict[str, float]:
+    """The largest error of each family in float64, and that of all in float32."""
+    assert entry.report is not None
+    found: dict[str, float] = {}
+    for check in entry.report["checks"]:
+        for group in check["measured"]:
+            family = SINGLE if group["dtype"] == SINGLE else group["family"]
+            found[family] = max(found.get(family, 0.0), _absolute(group))
+    return found
+
+
+def _absolute(measured: Mapping[str, Any]) -> float:
+    """An error as it is, where reports have units of eps, and None for no number."""
+    eps = np.finfo(np.float32 if measured["dtype"] == SINGLE else np.float64).eps
+    return math.inf if measured["error"] is None else measured["error"] * float(eps)
+
+
+def _worst(entry: Entry) -> Mapping[str, Any] | None:
+    """What the report says of the largest error in float64, with the name of its check."""
+    assert entry.report is not None
+    found = [{**check["worst"], "check": check["name"]} for check in entry.report["checks"] if check["worst"]]
+    return max((worst for worst in found if worst["dtype"] != SINGLE), key=_absolute, default=None)
+
+
+def _error(error: float | None) -> str:
+    return NOTHING if error is None else f"{error:.0e}".replace("0e+00", "0")
 
 
 def _about(entry: Entry) -> str:
-    peer, report = entry.peer, entry.report
+    peer, report, worst = entry.peer, entry.report, _worst(entry)
     assert report is not None
-    installed = ", ".join(f"{name} {version}" for name, version in peer.versions.items())
-    stops = f"Stops at {peer.stops_at:g}: {peer.why}." if peer.stops_at else "Computes up to rounding."
-    if not peer.stops_at and peer.why:
-        stops = f"{peer.why}."
+    installed = ", ".join(f"{name} {version}" for name, version in entry.versions.items())
+    stops = f"Stops at {peer.stops_at:.0e}: {peer.why}." if peer.stops_at else "Computes up to rounding."
+    again = shlex.join(["hsproj-verify", *asked(peer, report["seed"], report["examples"])])
     lines = [
         f"## {peer.name}\n",
         f"{installed}; {peer.licence}. Adapter: `{peer.target}`.\n",
@@ -155,9 +199,12 @@ def _about(entry: Entry) -> str:
         f"- Claims: {peer.claims}.",
         f"- Not made for, and not judged on: {peer.not_made_for}.",
         f"- {stops}",
-        f"- {_passed(_reached(entry))} checks passed in {entry.seconds:.0f} s, "
-        f"with {report['examples']} examples each and seed {report['seed']}.",
+        f"- {_passed(_reached(entry))} checks passed in {entry.seconds:.0f} s on {entry.date}. Again: `{again}`",
     ]
+    if worst is not None:
+        lines.append(
+            f"- Worst error: {_error(_absolute(worst))}, n = {worst['n']}, in `{worst['check']}`{_shown(worst)}"
+        )
     if peer.remark:
         lines.append(f"- {peer.remark}.")
     if entry.status is not Status.JUDGED:
@@ -168,6 +215,16 @@ def _about(entry: Entry) -> str:
             witness = check["witness"]
             findings.setdefault(witness["code"] if witness else check["reason"], []).append(check)
     return "\n".join([*lines, *(line for checks in findings.values() for line in _finding(checks))])
+
+
+def _shown(worst: Mapping[str, Any]) -> str:
+    """The call that gave it, if that is a line or so."""
+    *_, scores, call = worst["witness"]["code"].splitlines()
+    shown = f"{scores}; {call}"
+    return f": `{shown}`" if len(shown) <= _LINE else "."
+
+
+_LINE = 200
 
 
 def _finding(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -202,7 +259,9 @@ def _missing(board: Scoreboard) -> str:
     for entry in board.entries:
         if entry.report is None:
             said = f"{entry.status.value}{': ' if entry.reason else ''}{entry.reason and f'`{entry.reason}`'}"
-            lines.append(f"- {entry.peer.name} ({entry.peer.licence}): {said}")
+            lines.append(
+                f"- {entry.peer.name} ({entry.peer.licence}): {'. '.join(filter(None, [said, entry.peer.remark]))}"
+            )
     reached = {entry.peer.name for entry in board.entries}
     waiting = [peer for peer in PEERS.values() if peer.name not in reached]
     lines += [

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain, combinations
 
 import numpy as np
 
-from hsproj_verify.case import Case, CheckFailure, Raised, Witness, as_array, fractions
+from hsproj_verify.case import Case, Raised, Unclaimed, as_array, fractions
+from hsproj_verify.checks import Check
+from hsproj_verify.isolation import Job, Recipe
 from hsproj_verify.oracles.hull import is_outside
 from hsproj_verify.problems import as_float
-from hsproj_verify.report import Outcome
+from hsproj_verify.recording import Terms
+from hsproj_verify.report import Result
+from hsproj_verify.runner import TIMEOUT, judging
 from hsproj_verify.target import Target
 from hsproj_verify.vectors._flags import near_kink
 from hsproj_verify.vectors._format import Vector
@@ -31,42 +35,48 @@ class Verdict:
 
     vector: Vector
     function: str
-    outcome: Outcome
-    reason: str = ""
-    witness: Witness | None = None
+    result: Result
 
 
-def judge(target: Target, vectors: Iterable[Vector], tolerance: float = 8.0) -> Iterator[Verdict]:
-    """The verdicts, one by one; never raises on a failure."""
-    case = Case(target, None, tolerance)  # type: ignore[arg-type]  # nothing is drawn
-    for vector in vectors:
-        for function, ask in (("project", _project), ("vjp", _vjp)):
-            if function == "vjp" and (target.vjp is None or vector.result == "invalid"):
-                continue
-            reason = _not_claimed(target, vector, function)
-            if reason:
-                yield Verdict(vector, function, Outcome.SKIPPED, reason)
-                continue
-            try:
-                with warnings.catch_warnings(), np.errstate(all="ignore"):
-                    warnings.simplefilter("ignore")  # the target's warnings are its own business
-                    ask(case, vector)
-            except Skipped as skipped:
-                yield Verdict(vector, function, Outcome.SKIPPED, str(skipped))
-            except CheckFailure as failure:
-                yield Verdict(vector, function, Outcome.FAILED, failure.reason, failure.witness)
-            else:
-                yield Verdict(vector, function, Outcome.PASSED)
+def judge(
+    recipe: Recipe,
+    vectors: Iterable[Vector],
+    tolerance: float = 8.0,
+    timeout: float = TIMEOUT,
+    workers: int | None = None,
+) -> Iterator[Verdict]:
+    """The verdicts, as they come; never raises on a failure. Each vector is a check: its call may hang, or die, like any."""
+    asked = {
+        f"{vector.id} / {function}": (vector, function)
+        for vector in vectors
+        for function in ("project", "vjp")
+        if function == "project" or vector.result == "valid"
+    }
+    jobs = [Job(Check(name, "vectors", (), 1.0, True, partial(ask, *what)), draws=[]) for name, what in asked.items()]
+    with judging(recipe, Terms(0, 1, tolerance), timeout, workers) as court:
+        for event in court.run(jobs):
+            if isinstance(event, Result):
+                vector, function = asked[event.name]
+                assert court.loaded is not None
+                if function == "project" or "vjp" in court.loaded.claims:
+                    yield Verdict(vector, function, event)
 
 
-class Skipped(Exception):  # noqa: N818 - no error
-    """The vector says nothing about the target; the text says why."""
+def ask(vector: Vector, function: str, case: Case) -> None:
+    """One vector, as a check."""
+    if reason := _not_claimed(case.target, vector, function):
+        raise Unclaimed(reason)
+    (_project if function == "project" else _vjp)(case, vector)
 
 
 def _not_claimed(target: Target, vector: Vector, function: str) -> str:
     if lacks := target.lacks(vector.problem):
         return lacks
-    needed = ["equality", *(NEEDED[flag] for flag in vector.flags if flag in NEEDED)]
+    needed = [
+        *(["vjp"] if function == "vjp" else []),
+        "equality",
+        *(NEEDED[flag] for flag in vector.flags if flag in NEEDED),
+    ]
     needed += ["errors"] * (vector.result == "invalid")
     missing = [claim for claim in needed if claim not in target.claims]
     if missing:
@@ -85,7 +95,7 @@ def _project(case: Case, vector: Vector) -> None:
         try:
             case.call(case.target, problem.x, problem.total, problem.temperature)
         except Raised as raised:
-            raise Skipped(f"EmptyRow: it raised {raised}") from raised
+            raise Unclaimed(f"EmptyRow: it raised {raised}") from raised
     p = case.project(problem)
     errors = [abs(a - b) / (1 + b) for a, b in zip(fractions(p), truth, strict=True)]
     worst = as_float(max(errors, default=Fraction(0)) / Fraction(problem.eps))
@@ -115,9 +125,9 @@ def _vjp(case: Case, vector: Vector) -> None:
     problem, cotangent = vector.problem, vector.cotangent
     assert cotangent is not None
     if "VjpOverflow" in vector.flags:
-        raise Skipped("VjpOverflow: beyond the largest float")
+        raise Unclaimed("VjpOverflow: beyond the largest float")
     if "EmptyRow" in vector.flags:
-        raise Skipped("EmptyRow: nothing to differentiate")
+        raise Unclaimed("EmptyRow: nothing to differentiate")
     g = np.array(cotangent, dtype=vector.dtype)
     came = case.pull_back(problem, g)
     unit = Fraction(problem.eps) * max(map(abs, map(Fraction, cotangent))) / Fraction(problem.temperature)
@@ -130,7 +140,7 @@ def _vjp(case: Case, vector: Vector) -> None:
         return
     near = near_kink(vector)
     if sum(near) > _MOST_KINKS:
-        raise Skipped(f"Kink: {sum(near)} scores at kinks have too many derivatives to try them all")
+        raise Unclaimed(f"Kink: {sum(near)} scores at kinks have too many derivatives to try them all")
     right = [vector.vjp, *other_vjps(vector, near)]
     if is_outside(fractions(came), right, allowed):
         raise case.failure(problem, f"the vjp is off by {as_float(off):.3g}", came, vector.vjp, cotangent=g)
