@@ -52,10 +52,10 @@ bench: $(VENV)/.test ## docs/benchmarks.{md,svg}, one thread, on a machine that 
 	$(BIN)/hsproj-verify bench tests/support/bench_targets.py:hsproj tests/support/bench_targets.py:inexact $(BENCH) \
 		--table docs/benchmarks.md --json docs/_generated/benchmarks.json --figure docs/benchmarks.svg
 
-SCOREBOARD := peers --examples 30 --limit 600 --json docs/_generated/scoreboard.json
+SCOREBOARD := peers --limit 600 --json docs/_generated/scoreboard.json
 
 # qpth declares numpy < 2, so it is judged in an environment of its own, and what came of it is kept.
-scoreboard: $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth ## docs/scoreboard.md: every public implementation there is, judged (half an hour, and gigabytes to install)
+scoreboard: $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth ## docs/scoreboard.md: every public implementation there is, judged (ten idle minutes, and gigabytes to install)
 	mkdir -p docs/_generated
 	rm -f docs/_generated/scoreboard.json
 	$(VENV)-qpth/bin/hsproj-verify $(SCOREBOARD) --only qpth

@@ -277,15 +277,19 @@ class Case:
                 problem.n,
                 lambda: self.failure(problem, what, p, truth, **shown).witness,
             )
-        if not error <= self.tolerance * factor * self._room(problem):
+        if not error <= factor * self.allowed(problem):
             against = "" if own is None else f" from {array_source(own)}"
             raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p, **shown)
 
-    def _room(self, problem: Problem) -> float:
-        """1 and, for who makes no claim about offsets, max |x| / tau more: so far off is a threshold held as one float."""
+    def allowed(self, problem: Problem) -> float:
+        """The tolerance and, for who makes no claim about offsets, max |x| / tau of it more.
+
+        So far off is a threshold held as one float.
+        """
         if "offsets" in self.target.claims:
-            return 1.0
-        return 1.0 + max((abs(x) for x in problem.scores if math.isfinite(x)), default=0.0) / problem.temperature
+            return self.tolerance
+        far = max((abs(x) for x in problem.scores if math.isfinite(x)), default=0.0) / problem.temperature
+        return self.tolerance * (1.0 + far)
 
 
 # What checks of structure and calling draw from: a target that only fails at 1e300 fails there, and not everywhere.

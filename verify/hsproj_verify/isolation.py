@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -165,6 +165,32 @@ class Log:
             return cls(calls, in_call, number, examples, file.read(size) if draws else b"")
 
 
+class Clock:
+    """Seconds in which this process could look at its workers: a machine that was suspended suspended them, too.
+
+    Examples
+    --------
+    >>> from hsproj_verify.isolation import Clock
+    >>> times = iter([0.0, 0.05, 3600.0])
+    >>> clock = Clock(times.__next__)
+    >>> for _ in range(3):
+    ...     clock.tick()
+    >>> clock.now
+    1.05
+    """
+
+    def __init__(self, time: Callable[[], float] = time.monotonic) -> None:
+        self.now = 0.0
+        self._time = time
+        self._last: float | None = None
+
+    def tick(self) -> None:
+        """To be called many times a second."""
+        time = self._time()
+        self.now += 0.0 if self._last is None else min(time - self._last, 1.0)
+        self._last = time
+
+
 class _Worker:
     """One process, and the thread that listens to it."""
 
@@ -206,10 +232,10 @@ class _Worker:
         self.job = job
         self.send(job)
 
-    def watch(self) -> float:
+    def watch(self, now: float) -> float:
         """Seconds in the call that it is in, if any; how long the one before took is in `took`."""
         log = Log.read(self.log, draws=False)
-        now = time.monotonic() - self._queued()
+        now -= self._queued()
         self.took = 0.0
         if not log.in_call or log.calls != self._seen:
             self.took, self._seen, self._since, self._until = self._until - self._since, log.calls, now, now
@@ -278,6 +304,7 @@ class Crew:
         self._size = size
         self._timeout = timeout
         self._grace = GRACE * timeout
+        self._clock = Clock()
         self._inbox: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._folder = tempfile.TemporaryDirectory(prefix="hsproj-verify-")
@@ -306,6 +333,7 @@ class Crew:
                     worker.start(job)
                     if not job.stop_at:
                         yield job
+            self._clock.tick()
             try:
                 worker, message = self._inbox.get(timeout=_POLL)
             except queue.Empty:
@@ -332,7 +360,7 @@ class Crew:
                 worker.end()
                 self._inbox.put((worker, None))
                 continue
-            late = worker.watch() - self._timeout
+            late = worker.watch(self._clock.now) - self._timeout
             self._grace -= max(worker.took - self._timeout, 0.0)
             if late > max(self._grace, 0.0) and not worker.stalled:
                 worker.stalled, worker.ready = f"no answer within {self._timeout:g} s", False

@@ -206,7 +206,7 @@ def agrees_with_cvxpy(case: Case) -> None:
     problem = case.problem(*MODERATE)
     p = case.project(problem)
     answer = qp.solve(problem.x, problem.k, problem.temperature)
-    allowed = max(1e-5, 10 * answer.digits, 2 * case.tolerance * problem.eps)
+    allowed = max(1e-5, 10 * answer.digits, 2 * case.allowed(problem) * problem.eps)
     if not np.abs(p - answer.p).max() <= allowed:
         reason = f"CVXPY differs by {np.abs(p - answer.p).max():.3g}; its own residuals are {answer.digits:.1g}"
         raise case.failure(problem, reason, p)

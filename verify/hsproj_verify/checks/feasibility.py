@@ -32,7 +32,7 @@ def total_is_k(case: Case) -> None:
     """
     problem = case.problem()
     p = case.project(problem)
-    allowed = Fraction(case.tolerance * problem.eps) * (problem.n + Fraction(problem.k))
+    allowed = Fraction(case.allowed(problem) * problem.eps) * (problem.n + Fraction(problem.k))
     if not np.isfinite(p).all() or abs(sum(fractions(p)) - sum(problem.solution.p, Fraction(0))) > allowed:
         total = problem.total if problem.constraint == "eq" else as_float(sum(problem.solution.p, Fraction(0)))
         raise case.failure(problem, f"the total is {math.fsum(p)!r}, not {total!r}", p)
@@ -60,7 +60,7 @@ def one_threshold_explains_every_entry(case: Case) -> None:
     problem = case.problem()
     p = case.project(problem)
     tau = Fraction(problem.temperature)
-    rounding = case.tolerance * problem.eps  # an entry this close to 0 or 1 may be meant to be just that
+    rounding = case.allowed(problem) * problem.eps  # an entry this close to 0 or 1 may be meant to be just that
     slack = 2 * Fraction(rounding) * tau
     # A bound on the total can only lower what x asks for.
     at_least, at_most = [Fraction(0) for _ in range(problem.constraint == "le")], []

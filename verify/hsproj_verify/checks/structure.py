@@ -20,7 +20,7 @@ def order_is_preserved(case: Case) -> None:
     problem = case.problem(*MODERATE, min_size=2)
     p = case.project(problem)
     ascending = p[np.argsort(problem.x, kind="stable")]
-    if not np.all(np.diff(ascending) >= -2 * case.tolerance * problem.eps):
+    if not np.all(np.diff(ascending) >= -2 * case.allowed(problem) * problem.eps):
         raise case.failure(problem, "p is not ordered as the scores are", p)
 
 

@@ -1,7 +1,7 @@
 """simplexers (PyPI, BSD): `capped_simplexer(arr, s, axis=-1, method="root")`, Brent's method on the threshold.
 
-It takes one total for all rows and knows no temperature, no masks and no derivative; its docstring speaks of floating
-arrays of one or two dimensions and says nothing of integers, which it takes.
+It takes one total for all rows and knows no temperature, no masks and no derivative; its docstring speaks of arrays of
+one or two dimensions and of no dtype, and it takes integers. The method "sort" assumes a total below n.
 """
 
 from importlib.metadata import version
@@ -37,4 +37,4 @@ by_sorting = Target(
     name="simplexers-sort",
     project=project_by_sorting,
     note=f'simplexers {version("simplexers")}, method="sort"',
-).without(*UNSAID, "batch", "real-k", "long")
+).without(*UNSAID, "batch", "real-k", "edge-k", "long")

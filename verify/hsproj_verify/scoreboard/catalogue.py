@@ -138,7 +138,7 @@ _LIST = (
         "BSD-3-Clause",
         '`capped_simplexer(x, s=k, method="sort")`',
         "the sorting algorithm of arXiv:1503.01002, for short vectors (under about 100 scores) and whole totals below n",
-        "totals that are not whole, a total for each row, thousands of scores, derivatives",
+        "k = n (nor k = 0), totals that are not whole, a total for each row, thousands of scores, derivatives",
     ),
     Peer(
         "pyproximal",
@@ -245,7 +245,9 @@ _LIST = (
     _solver("piqp", "BSD-2-Clause"),
     _solver("proxqp", "BSD-2-Clause", "proxsuite"),
     _solver("daqp", "MIT"),
-    _solver("quadprog", "GPL-2.0-or-later"),
+    _solver("quadprog", "GPL-2.0-or-later",
+            remark="Nearly all of its findings are one: at k = 0 and k = n, where bounds and total depend on each other, it "
+            "may answer None"),
 )  # fmt: skip
 
 PEERS = {peer.name: peer for peer in _LIST}

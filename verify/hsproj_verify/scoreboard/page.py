@@ -212,8 +212,7 @@ def _about(entry: Entry) -> str:
     findings: dict[str, list[Mapping[str, Any]]] = {}
     for check in _reached(entry):
         if check["outcome"] not in ("passed", "skipped"):
-            witness = check["witness"]
-            findings.setdefault(witness["code"] if witness else check["reason"], []).append(check)
+            findings.setdefault(check["reason"], []).append(check)
     return "\n".join([*lines, *(line for checks in findings.values() for line in _finding(checks))])
 
 
@@ -228,7 +227,7 @@ _LINE = 200
 
 
 def _finding(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What a witness fails, or checks that failed for the same reason without one."""
+    """Checks that failed for the same reason, with the witness of the first."""
     names = ", ".join(f"`{check['name']}`" for check in checks)
     yield f"\n{names}: {_plain(checks[0]['reason'])}{_cause(checks[0])}"
     witness = checks[0]["witness"]
