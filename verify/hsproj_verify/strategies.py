@@ -79,6 +79,23 @@ def _kink(draw: st.DrawFn, tau: float, least: int) -> list[float]:
 
 
 @st.composite
+def _next_to_kink(draw: st.DrawFn, tau: float, least: int) -> list[float]:
+    """As `_kink`, with the scores that lie at a breakpoint off it by a little that is no rounding."""
+    off = st.tuples(st.sampled_from([1.0, -1.0]), st.sampled_from([2.0**-30, 2.0**-8, 2.0**-20, 2.0**-40]))
+    scores = draw(_kink(tau, least))
+    nudges = [sign * little for sign, little in draw(st.lists(off, min_size=len(scores), max_size=len(scores)))]
+    return [x + tau * nudge if x in (0.0, tau) else x for x, nudge in zip(scores, nudges, strict=True)]
+
+
+@st.composite
+def _free(draw: st.DrawFn, tau: float, least: int) -> list[float]:
+    """Two to eight scores between the breakpoints of theta = 0, and up to four well beyond them."""
+    inside = draw(st.lists(st.integers(1, 15).map(lambda i: i / 16), min_size=max(least, 2), max_size=8))
+    beyond = draw(st.lists(st.sampled_from([-0.5, 1.5, -8.0, 8.0]), max_size=4))
+    return [tau * place for place in draw(st.permutations([*inside, *beyond]))]
+
+
+@st.composite
 def _near_tied(draw: st.DrawFn, tau: float, least: int) -> list[float]:
     """A few values, each score off one of them by a little that is no rounding: ties to code with a tolerance."""
     little = draw(st.sampled_from([4e-10, 1e-7, 1e-12]))
@@ -133,7 +150,7 @@ def _near_midpoint(draw: st.DrawFn, tau: float, least: int) -> list[float]:
     """
     m = draw(st.sampled_from([m for m in (2, 4, 8) if m >= least]))
     scores = [0.0] * m
-    scores[0] = 2.0**-54 * m * draw(st.integers(1, 2**20))
+    scores[0] = 2.0**-54 * m * (2 * draw(st.integers(0, 2**19)) + 1)
     if m > 2 and draw(st.booleans()):
         t = (2.0**52 + draw(st.integers(0, 2**52))) * 2.0 ** -draw(st.integers(72, 132))
         scores[1:3] = [t, -t]
@@ -173,6 +190,11 @@ def _total_at_zero(scores: list[float], tau: float, real: bool) -> st.SearchStra
     return st.just(sum(min(max(x / tau, 0.0), 1.0) for x in scores))
 
 
+def _upper_half(scores: list[float], tau: float, real: bool) -> st.SearchStrategy[float]:
+    """Whole, and half of the scores or more: with equal ones, p lies between 1/2 and 1."""
+    return st.integers((len(scores) + 1) // 2, len(scores)).map(float)
+
+
 @dataclass(frozen=True)
 class _Family:
     scores: Callable[[float, int], st.SearchStrategy[list[float]]]
@@ -197,10 +219,12 @@ _FAMILIES = {
     "huge-scale": _Family(_huge_scale),
     "extreme-k": _Family(_ordinary, totals=_extreme_total),
     "float32": _Family(_float32, dtype="float32"),
-    "near-midpoint": _Family(_near_midpoint, _ONE),
+    "near-midpoint": _Family(_near_midpoint, _ONE, totals=_upper_half),
     "vertex": _Family(_vertex, totals=_positive_ones),
     "staircase": _Family(_staircase),
     "kink": _Family(_kink, _POWERS, totals=_total_at_zero),
+    "next-to-kink": _Family(_next_to_kink, _POWERS, totals=_total_at_zero),
+    "free": _Family(_free, totals=_total_at_zero),
     "tiny-temperature": _Family(_tiny_temperature, _TINY),
     "subnormal": _Family(_subnormal, _SMALLEST),
     "float32-offset": _Family(_float32_offset, dtype="float32"),
@@ -223,6 +247,8 @@ near-midpoint             p lies halfway between two floats, or off that by a ha
 vertex                    p is 0 or 1 throughout, or nearly: the equation for the threshold has a flat piece
 staircase                 steps of one temperature, or of a simple part of it
 kink                      at most four scores exactly at a breakpoint, the others a quarter of a temperature off or more
+next-to-kink              the same with those four off by 2^-8 to 2^-40 of a temperature
+free                      two to eight entries are neither 0 nor 1
 tiny-temperature          1e-3 to 1e-300, with scores a few temperatures apart and others very far apart
 subnormal                 scores and temperatures at and below 2^-1022
 float32-offset            as huge-offset, up to 2^23

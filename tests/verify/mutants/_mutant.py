@@ -1,4 +1,17 @@
-"""What a mutant is, and decorators that make one of a function with a bug."""
+"""What a mutant is, and the decorators that make one of a function with a bug: which of them says what the function is.
+
+============== =============================================== =======================================================
+decorator      the function                                    what it gets
+============== =============================================== =======================================================
+row            (x, k, tau) -> p                                one row
+long_row       (x, k, tau) -> p                                one row of more than 20 000 scores
+call           (x, k, tau) -> p                                the call as it comes: batches, bad input, any memory
+vjp, jvp       (x, k, v, tau) -> product with the Jacobian     one row
+loss           (x, y, k, tau) -> loss                          one row, y being the targets
+loss_and_grad  (x, y, k, tau) -> (loss, gradient)              one row
+part(name)     as `hsproj_verify.Target` says                  the call as it comes, of that field of `Target`
+============== =============================================== =======================================================
+"""
 
 from __future__ import annotations
 
@@ -11,10 +24,12 @@ import numpy as np
 
 from hsproj_verify import Target
 from right import RIGHT
-from right._operator import rows
+from right._operator import from_threshold, products, rows
 from right.rationals import solve
+from right.sorted_scan import threshold
 
 Array = np.ndarray
+Function = Callable[..., Any]
 
 BASE = RIGHT["rationals"]
 """What mutants derive from: exact, and right in every respect."""
@@ -36,41 +51,60 @@ def nearest(x: Array, k: float, tau: float) -> Array:
     return solve(x, k, tau).p
 
 
+def free(x: Array, k: float, tau: float) -> Array:
+    """Where its entries are neither 0 nor 1."""
+    return solve(x, k, tau).free
+
+
+def quickly(x: Array, k: float, tau: float) -> Array:
+    """The right answer for a long row, by a sorted scan in extended precision."""
+    p, finite = (x > 0).astype(x.dtype), np.isfinite(x)
+    p[finite] = _scan(x[finite], k - np.count_nonzero(x == np.inf), tau).p
+    return p
+
+
+_scan = from_threshold(threshold)
+
+
 def relative(x: Array) -> Array:
     """The scores relative to the largest, in extended precision."""
     return x.astype(np.longdouble) - x.max()
 
 
-def mutated(part: str, *caught_by: str) -> Callable[[Callable[..., Any]], Mutant]:
-    """A decorator: `BASE` with this part of it (a field of `Target`) made by the decorated function."""
+def part(name: str, lift: Callable[[Function], Function] = lambda function: function, base: Target = BASE) -> Function:
+    """A decorator of functions with a bug, which takes the names of checks: `base` with this field made of the function."""
 
-    def make(function: Callable[..., Any]) -> Mutant:
-        return _mutant(function, caught_by, replace(BASE, **{part: function}))
+    def caught_by(*checks: str) -> Callable[[Function], Mutant]:
+        def make(function: Function) -> Mutant:
+            target = replace(base, name=function.__name__, **{name: lift(function)})
+            module = function.__module__.rpartition(".")[2]
+            return Mutant(target.name, module, inspect.getdoc(function) or "", checks, target)
 
-    return make
+        return make
 
-
-def row(*caught_by: str) -> Callable[[Callable[[Array, float, float], Array]], Mutant]:
-    """The same for a projection of one row, (x, k, tau) -> p."""
-
-    def make(function: Callable[[Array, float, float], Array]) -> Mutant:
-        return _mutant(function, caught_by, replace(BASE, project=rows(function)))
-
-    return make
+    return caught_by
 
 
-def call(*caught_by: str) -> Callable[[Callable[..., Any]], Mutant]:
-    """The same for a whole projection, (x, k, temperature) -> p, with batches and refusals of its own."""
+def called(function: Function) -> Function:
+    """A function whose last argument is tau as one that is called with temperature=."""
 
-    def make(function: Callable[..., Any]) -> Mutant:
-        def project(x: Any, k: Any, temperature: float = 1.0) -> Any:
-            return function(x, k, temperature)
+    def call(*arguments: Any, temperature: Any = 1.0) -> Any:
+        return function(*arguments, temperature)
 
-        return _mutant(function, caught_by, replace(BASE, project=project))
-
-    return make
+    return call
 
 
-def _mutant(function: Callable[..., Any], caught_by: tuple[str, ...], target: Target) -> Mutant:
-    name, module = function.__name__, function.__module__.rpartition(".")[2]
-    return Mutant(name, module, inspect.getdoc(function) or "", caught_by, replace(target, name=name))
+def _long_rows(function: Function) -> Function:
+    return rows(lambda x, k, tau: function(x, k, tau) if len(x) > 20_000 else nearest(x, k, tau))
+
+
+LARGE_BASE = replace(BASE, project=_long_rows(quickly)).claiming("large")
+"""What mutants that are wrong about long rows derive from."""
+
+row = part("project", rows)
+long_row = part("project", _long_rows, LARGE_BASE)
+call = part("project", called)
+vjp = part("vjp", products)
+jvp = part("jvp", products)
+loss = part("loss", called)
+loss_and_grad = part("loss_and_grad", called)

@@ -1,5 +1,6 @@
 """The right operator, found in a way that loses digits, ties or infinities."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -173,3 +174,22 @@ def a_feasible_start_is_returned(x: Array, k: float, tau: float) -> Array:
     """Scores whose clipped sum is k to 1e-3 are taken to be projected already: an early exit of iterative solvers."""
     p = np.clip(x / tau, 0, 1).astype(x.dtype)
     return p if abs(p.sum() - k) < 1e-3 and k else nearest(x, k, tau)
+
+
+@row("every_entry_is_the_nearest_float")
+def rounded_twice(x: Array, k: float, tau: float) -> Array:
+    """To the 64 bits of an x87 register, or of float64, and from there to the dtype: next to a midpoint one rounding off."""
+
+    def in_a_register(p: Fraction) -> Fraction:
+        unit = Fraction(2) ** (math.frexp(float(p))[1] - (64 if x.dtype == np.float64 else 53))
+        return round(p / unit) * unit
+
+    return np.array([float(in_a_register(p)) for p in exact.solve(x.tolist(), k, tau).p]).astype(x.dtype)
+
+
+@row("every_entry_is_the_nearest_float")
+def rounded_towards_zero(x: Array, k: float, tau: float) -> Array:
+    """Truncates, as integer arithmetic on mantissas does where nobody adds a half."""
+    p = nearest(x, k, tau)
+    above = [Fraction(float(a)) > b for a, b in zip(p, exact.solve(x.tolist(), k, tau).p, strict=True)]
+    return np.where(above, np.nextafter(p, p.dtype.type(0)), p)

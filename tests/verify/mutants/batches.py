@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mutants._mutant import BASE, Array, call
+from mutants._mutant import BASE, Array, call, part
 
 _project = BASE.project
 
@@ -68,3 +68,60 @@ def nan_rows_are_zero(x: Array, k: Any, tau: float) -> Array:
     """NaN > theta is false, so a row with NaN comes back as numbers, and nobody is told."""
     out = _project(x, k, temperature=tau)
     return np.nan_to_num(out) if np.ndim(x) > 1 else out
+
+
+def _each(tau: Any, m: int) -> Array:
+    return np.broadcast_to(np.asarray(tau, dtype=float), (m,))
+
+
+@call("a_row_may_have_its_own_temperature")
+def temperatures_along_the_scores(x: Array, k: Any, tau: Any) -> Array:
+    """x / tau without tau[:, None]: NumPy broadcasts it along the scores, and says nothing where m = n."""
+    if not np.ndim(tau):
+        return _project(x, k, temperature=tau)
+    return _project(x / np.resize(tau, np.shape(x)[-1]), k)
+
+
+@call("a_row_may_have_its_own_temperature")
+def the_first_temperature_for_all(x: Array, k: Any, tau: Any) -> Array:
+    """float(tau[0]): the kernel takes one."""
+    return _project(x, k, temperature=float(np.ravel(tau)[0]))
+
+
+@call("a_row_may_have_its_own_temperature")
+def temperatures_in_the_order_of_the_totals(x: Array, k: Any, tau: Any) -> Array:
+    """Rows are sorted by k, to be solved together, and their temperatures are not."""
+    if not np.ndim(tau):
+        return _project(x, k, temperature=tau)
+    order = np.argsort(k, kind="stable")
+    return _project(x[order], k[order], temperature=tau)[np.argsort(order)]
+
+
+@part("project")("axis_says_which_way_rows_run")
+def axis_ignored(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+    """axis= is in the signature, for likeness with softmax, and nowhere else."""
+    return _project(x, np.resize(k, np.shape(x)[:-1]), temperature=temperature)
+
+
+@part("project")("axis_says_which_way_rows_run")
+def axis_counted_from_the_front(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+    """if axis == 0: transpose. -2 is taken for the last one."""
+    if axis != -2:
+        return _project(x, k, temperature=temperature, axis=axis)
+    return _project(x, np.resize(k, np.shape(x)[:-1]), temperature=temperature)
+
+
+@part("project")("axis_says_which_way_rows_run")
+def sorts_along_one_axis_and_sums_along_another(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+    """axis= reaches the sort, and the total is met along the last axis: each row gets the mean of what is missing."""
+    p = _project(x, k, temperature=temperature, axis=axis)
+    if axis in (-1, np.ndim(x) - 1) or not p.size:
+        return p
+    return p + (p.mean(axis=-1, keepdims=True) - p.mean())
+
+
+@part("project")("axis_says_which_way_rows_run")
+def not_moved_back(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+    """np.moveaxis on the way in, and reshape on the way out, which has the shape, and another order."""
+    moved = np.moveaxis(np.asarray(x), axis, -1)
+    return _project(moved, k, temperature=temperature).reshape(np.shape(x))

@@ -23,30 +23,43 @@ Solve = Callable[[Array, float, float], Row]
 
 
 def rows(function: Callable[[Array, float, float], Array]) -> Callable[..., Array]:
-    """A function (row, k, tau) -> p as one of batches, with one k a row, which refuses bad input."""
+    """A function (row, k, tau) -> p as one of batches, with one k and one tau a row, which refuses bad input."""
 
-    def project(x: Array, k: Any, temperature: float = 1.0) -> Array:
-        x = np.asarray(x)
-        if x.dtype.kind not in "iuf" or not temperature > 0:
+    def project(x: Array, k: Any, temperature: Any = 1.0, axis: int = -1) -> Array:
+        x = np.moveaxis(np.asarray(x), axis, -1)
+        if x.dtype.kind not in "iuf" or not np.all(np.asarray(temperature) > 0):
             raise TypeError("bad call")
-        k_rows = np.broadcast_to(np.asarray(k, dtype=float), x.shape[:-1])
+        k_rows, temperatures = (np.broadcast_to(np.asarray(v, dtype=float), x.shape[:-1]) for v in (k, temperature))
         if not np.all((k_rows >= 0) & (k_rows <= x.shape[-1])):
             raise ValueError("k")
         floats = x.astype(np.float64, copy=True) if x.dtype.kind != "f" else x
         out = np.empty(floats.shape, floats.dtype.newbyteorder("="))
         for i in np.ndindex(x.shape[:-1]) if x.shape[-1] else ():
             row = floats[i]
-            out[i] = np.nan if np.isnan(row).any() else function(row, float(k_rows[i]), float(temperature))
-        return out
+            out[i] = np.nan if np.isnan(row).any() else function(row, float(k_rows[i]), float(temperatures[i]))
+        return np.moveaxis(out, -1, axis)
 
     return project
+
+
+def products(function: Callable[[Array, float, Array, float], Array]) -> Callable[..., Array]:
+    """A function (row, k, v, tau) -> Jacobian times v as one of batches, with one k a row."""
+
+    def product(x: Array, k: Any, v: Array, temperature: float = 1.0) -> Array:
+        x, v = np.asarray(x), np.asarray(v)
+        if x.ndim == 1:
+            return function(x, float(k), v, float(temperature))
+        rows = zip(x, np.broadcast_to(k, len(x)), v, strict=True)
+        return np.stack([product(row, k, v, temperature) for row, k, v in rows])
+
+    return product
 
 
 def operator(name: str, solve: Solve, *, without: tuple[str, ...] = ()) -> Target:
     """The target with this way to solve a row: projection, vjp, jvp, loss and its gradient."""
 
-    def tangent(x: Array, k: float, v: Array, temperature: float = 1.0) -> Array:
-        return centred(np.asarray(v), solve(np.asarray(x), float(k), float(temperature)).free, temperature)
+    def tangent(x: Array, k: float, v: Array, tau: float) -> Array:
+        return centred(v, solve(x, k, tau).free, tau)
 
     def loss_and_grad(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> tuple[float, Array]:
         p, free = solve(np.asarray(scores), float(k), float(temperature))
@@ -60,9 +73,15 @@ def operator(name: str, solve: Solve, *, without: tuple[str, ...] = ()) -> Targe
         return solve(x, k, tau).p
 
     target = Target(
-        name, rows(one_row), vjp=tangent, jvp=tangent, loss=loss, loss_and_grad=loss_and_grad, origin="function = ..."
+        name,
+        rows(one_row),
+        vjp=products(tangent),
+        jvp=products(tangent),
+        loss=loss,
+        loss_and_grad=loss_and_grad,
+        origin="function = ...",
     )
-    return target.without(*without)
+    return target.claiming("own-temperature", "vjp-batch").without(*without)
 
 
 def centred(v: Array, free: Array, temperature: float) -> Array:

@@ -13,4 +13,4 @@ def solve(x: Array, k: float, tau: float) -> Row:
     return Row(solution.nearest(x.dtype.newbyteorder("=")), free)
 
 
-target = operator("rationals", solve, without=("large",))
+target = operator("rationals", solve, without=("large",)).claiming("rounded")

@@ -14,13 +14,16 @@ from hsproj_verify.case import Case, CheckFailure, Raised, as_array, failed
 from hsproj_verify.problems import Problem, array_source
 
 
-def long_problem(case: Case) -> Problem:
-    """Beyond the lengths that the families draw: up to some thousand scores, and the lengths where blocks end."""
+def long_problem(case: Case, *spreads: str) -> Problem:
+    """Beyond the lengths that the families draw: up to some thousand scores, and the lengths where blocks end.
+
+    Spreads are "normal", "wide" (few entries are free), "narrow" (most are), "tied" and "vertex"; any, by default.
+    """
     from hypothesis import strategies as st
 
     n = case.draw(st.one_of(st.integers(13, 100), st.integers(100, 1500), st.sampled_from([64, 128, 1000, 1024, 4096])))
     rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
-    spread = case.draw(st.sampled_from(["normal", "wide", "tied", "vertex"]))
+    spread = case.draw(st.sampled_from(spreads or ("normal", "wide", "narrow", "tied", "vertex")))
     dtype = case.draw(st.sampled_from([d for d in ("float64", "float32") if d in case.target.claims]))
     fixed = case.target.fixed_k
     if fixed is not None and fixed > n:
@@ -29,8 +32,8 @@ def long_problem(case: Case) -> Problem:
         saturated = int(rng.integers(0, n + 1)) if fixed is None else int(fixed)
         k = float(saturated) if fixed is None else fixed
         return case.posed(Problem((5.0,) * saturated + (-1.0,) * (n - saturated), k, dtype=dtype, family="long"))
-    wide = rng.normal(0.0, 1.0 if spread == "normal" else 50.0, n).round(4)
-    scores = rng.integers(0, 30, n) / 8 if spread == "tied" else wide
+    scale = {"normal": 1.0, "wide": 50.0, "narrow": 0.125}
+    scores = rng.integers(0, 30, n) / 8 if spread == "tied" else rng.normal(0.0, scale[spread], n).round(4)
     share = round(rng.uniform(0, n), 3) if fixed is None else fixed
     k = share if "real-k" in case.target.claims or fixed is not None else math.floor(share)
     return case.posed(Problem(tuple(scores.astype(dtype).tolist()), float(k), dtype=dtype, family="long"))

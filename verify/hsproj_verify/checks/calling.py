@@ -16,7 +16,7 @@ import numpy as np
 from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, Witness, as_array, failed, fractions
 from hsproj_verify.checks._draw import Batch, draw_batch, of_dtype
 from hsproj_verify.checks._registry import check
-from hsproj_verify.problems import Problem, array_source, error_in_eps
+from hsproj_verify.problems import array_source, error_in_eps
 
 
 @check("calling", "batch")
@@ -358,37 +358,40 @@ def a_changed_array_gets_a_new_answer(case: Case) -> None:
 
 @check("calling", "threads", weight=0.25)
 def calls_side_by_side_give_the_same_bits(case: Case) -> None:
-    """Calls from four threads at once give, each of them, the bits that the call gives alone.
+    """Calls from four threads at once, all of the same four problems, each give the bits that the call gives alone.
 
-    Made for: Work arrays shared by all calls, in C extensions that release the lock and in compiled code with one buffer.
+    Made for: Work arrays shared by all calls, in C extensions that release the lock and in compiled code with one buffer;
+    caches whose entries are there before they are filled.
     """
-    from hsproj_verify.strategies import cotangents
-
-    first = case.problem(*MODERATE, min_size=2)
-    problems = [first, *(first.with_scores(case.draw(cotangents(first.n))) for _ in range(3))]
+    first = case.problem(*MODERATE, "free", min_size=4)
+    other = first.with_scores(first.x / 4 + np.arange(first.n) / 2)
+    problems = [first, other, first.with_scores(first.x[::-1]), first.with_scores(other.x[::-1])]
     alone = [case.project(problem) for problem in problems]
     together = Barrier(len(problems), timeout=60)
 
-    def repeat(problem: Problem) -> list[Any]:
+    def repeat(first: int) -> list[tuple[int, Any]]:
+        turns = [(first + turn) % len(problems) for turn in range(12)]
+        arguments = [(problem.x, problem.total, problem.temperature) for problem in problems]
         together.wait()
-        return [case.call(case.target, problem.x, problem.total, problem.temperature) for _ in range(10)]
+        return [(i, case.call(case.target, *arguments[i])) for i in turns]
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # so that calls in Python interleave, too
     try:
         with ThreadPoolExecutor(len(problems)) as pool:
-            answers = [pool.submit(repeat, problem) for problem in problems]
+            threads = [pool.submit(repeat, i) for i in range(len(problems))]
     finally:
         sys.setswitchinterval(interval)
-    for problem, answer, expected in zip(problems, answers, alone, strict=True):
+    for own, thread in zip(problems, threads, strict=True):
         try:
-            came = [case.numbers(a, problem, problem.n) for a in answer.result()]
+            answers = thread.result()
         except Raised as raised:
-            raise case.failure(problem, f"beside calls from other threads it raised {raised}", str(raised)) from raised
-        for p in came:
-            if not np.array_equal(p, expected, equal_nan=True):
+            raise case.failure(own, f"beside calls from other threads it raised {raised}", str(raised)) from raised
+        for i, answer in answers:
+            problem, p = problems[i], case.numbers(answer, problems[i], problems[i].n)
+            if not np.array_equal(p, alone[i], equal_nan=True):
                 others = [other for other in problems if other is not problem]
-                raise case.failure(problem, f"alone it gave {array_source(expected)}", p, others=others)
+                raise case.failure(problem, f"alone it gave {array_source(alone[i])}", p, others=others)
 
 
 @check("calling", weight=0.25)

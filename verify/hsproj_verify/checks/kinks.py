@@ -97,7 +97,7 @@ def vjp_is_linear_in_the_cotangent(case: Case) -> None:
 
     Made for: Directional derivatives handed out as vjps, and masks that are made of g; no public bug is known.
     """
-    problem = case.problem("kink", "ordinary", "tied", temperature=case.target.takes_temperature("vjp"))
+    problem = case.problem("kink", "free", "tied", temperature=case.target.takes_temperature("vjp"))
     g, h = (cotangent(case, problem.n, problem.dtype) for _ in range(2))
     both = g - 2 * h
     came = case.pull_back(problem, both)
