@@ -8,6 +8,7 @@ long: models are rational.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -226,8 +227,17 @@ def _ask(target: Target, part: str, probe: Probe, dtype: str) -> np.ndarray:
 # Models of the projection of one row
 
 
+@functools.lru_cache(maxsize=512)  # models ask the same problems again and again
+def _solve_once(x: tuple[Fraction | float, ...], k: float | Fraction, tau: float | Fraction) -> exact.Solution:
+    return exact.solve(x, k, tau)
+
+
+def _solve(x: Numbers, k: float | Fraction, tau: float | Fraction) -> exact.Solution:
+    return _solve_once(tuple(x), k, tau)
+
+
 def _exact(x: Numbers, k: float | Fraction, tau: float | Fraction) -> Numbers:
-    return exact.solve(x, k, tau).p
+    return _solve(x, k, tau).p
 
 
 def _clip(value: Any) -> Any:
@@ -287,11 +297,11 @@ def _applied_after(x: Numbers, k: float, tau: float) -> Numbers:
 
 
 def _threshold_only(x: Numbers, k: float, tau: float) -> Numbers:
-    return [_clip(Fraction(v) - Fraction(exact.solve(x, k, tau).threshold)) for v in x]
+    return [_clip(Fraction(v) - Fraction(_solve(x, k, tau).threshold)) for v in x]
 
 
 def _in_float32(x: Numbers, k: float, tau: float) -> Numbers:
-    return [float(v) for v in exact.solve(x, k, tau).nearest("float32")]
+    return [float(v) for v in _solve(x, k, tau).nearest("float32")]
 
 
 _STOPS_EARLY = "threshold found to {:.0e} only: the search for it stops early, or sums in float32"
@@ -366,17 +376,17 @@ def _centred(v: Numbers, free: Sequence[int], over: Sequence[int], tau: float) -
 
 
 def _tangent(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
-    return exact.solve(x, k, tau).vjp(v)
+    return _solve(x, k, tau).vjp(v)
 
 
 def _mean_over_support(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
-    solution = exact.solve(x, k, tau)
+    solution = _solve(x, k, tau)
     support = sorted({*solution.free, *solution.saturated})
     return _centred(v, support, support, tau)
 
 
 def _tied_are_free(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
-    solution = exact.solve(x, k, tau)
+    solution = _solve(x, k, tau)
     out: list[Fraction | float] = list(solution.vjp(v))
     for i, p in enumerate(solution.p):
         tied = [j for j, y in enumerate(x) if y == x[i]]
@@ -386,7 +396,7 @@ def _tied_are_free(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
 
 
 def _equal_p_are_free(x: Numbers, k: float, v: Numbers, tau: float) -> Numbers:
-    solution = exact.solve(x, k, tau)
+    solution = _solve(x, k, tau)
     out: list[Fraction | float] = list(solution.vjp(v))
     for i, p in enumerate(solution.p):
         if p in (0, 1):
@@ -408,13 +418,13 @@ _OF_PRODUCTS: dict[str, Callable[[Numbers, float, Numbers, float], Numbers]] = {
     "{} treats all saturated scores, and all at 0, as blocks of free ones": _equal_p_are_free,
     "{} takes the mean over the support, saturated scores included": _mean_over_support,
     "{} takes the mean over all scores, not over the free ones": lambda x, k, v, tau: _centred(
-        v, exact.solve(x, k, tau).free, range(len(x)), tau
+        v, _solve(x, k, tau).free, range(len(x)), tau
     ),
     "{} is that of the hyperplane {{sum p = k}} alone: no bounds": lambda x, k, v, tau: _centred(
         v, range(len(x)), range(len(x)), tau
     ),
     "{} is not centred: the threshold is taken as constant": lambda x, k, v, tau: _centred(
-        v, exact.solve(x, k, tau).free, (), tau
+        v, _solve(x, k, tau).free, (), tau
     ),
     "{} lacks the factor 1 / tau": lambda x, k, v, tau: [Fraction(tau) * w for w in _tangent(x, k, v, tau)],
     "{} has the factor 1 / tau twice": lambda x, k, v, tau: [w / Fraction(tau) for w in _tangent(x, k, v, tau)],
@@ -422,6 +432,11 @@ _OF_PRODUCTS: dict[str, Callable[[Numbers, float, Numbers, float], Numbers]] = {
     "{} is that of projecting x/2": lambda x, k, v, tau: _tangent(x, k, v, 2 * tau),
     "{} has the wrong sign": lambda x, k, v, tau: [-w for w in _tangent(x, k, v, tau)],
     "{} is that of a softmax, p (v - p.v)": _of_softmax,
+    "{} is p itself, not the derivative": lambda x, k, v, tau: _exact(x, k, tau),
+    "{} projects the vector it is to be multiplied with": lambda x, k, v, tau: _exact(v, k, tau),
+    "{} stays in the order of the sorted scores, largest first": lambda x, k, v, tau: [
+        _tangent(x, k, v, tau)[i] for i in sorted(range(len(x)), key=lambda i: -x[i])
+    ],
 }
 
 
@@ -445,14 +460,45 @@ _OF_LOSSES: dict[str, Callable[[Numbers, Numbers, float, float], Fraction]] = {
     "the loss is the mean over scores, not their sum": lambda x, y, k, tau: _loss(x, y, k, tau) / len(x),
     "the loss is the mean square over scores": lambda x, y, k, tau: 2 * _loss(x, y, k, tau) / len(x),
     "the loss ignores the temperature": lambda x, y, k, tau: _loss(x, y, k, 1.0),
+    "the loss is the distance, not half its square": lambda x, y, k, tau: Fraction(math.sqrt(2 * _loss(x, y, k, tau))),
+    "the loss is divided by k": lambda x, y, k, tau: _loss(x, y, k, tau) / Fraction(k or 1),
+    "the loss has the wrong sign": lambda x, y, k, tau: -_loss(x, y, k, tau),
+    "the loss is that of the scores, not of their projection": lambda x, y, k, tau: (
+        sum(((a - Fraction(b)) ** 2 for a, b in zip(_scaled(x, tau), y, strict=True)), Fraction(0)) / 2
+    ),
+    "the loss takes k from the targets: their sum": lambda x, y, k, tau: _loss(
+        x, y, min(max(sum(map(Fraction, y), Fraction(0)), Fraction(0)), Fraction(len(x))), tau
+    ),
+    "the loss takes ||y||^2 for k, which it is for k ones": lambda x, y, k, tau: (
+        _loss(x, y, k, tau) + (Fraction(k) - sum((Fraction(t) ** 2 for t in y), Fraction(0))) / 2
+    ),
 }
 _OF_GRADIENTS: dict[str, Callable[[Numbers, Numbers, float, float], Numbers]] = {
     "the gradient of the loss is p - y: the Jacobian is missing": _difference,
-    "the gradient of the loss lacks the factor 1 / tau": lambda x, y, k, tau: [
-        Fraction(tau) * w for w in _gradient(x, y, k, tau)
+    "the gradient of the loss is y - p, that in the targets": lambda x, y, k, tau: [
+        -d for d in _difference(x, y, k, tau)
     ],
-    "the gradient of the loss has the wrong sign": lambda x, y, k, tau: [-w for w in _gradient(x, y, k, tau)],
     "the gradient of the loss is twice what it is": lambda x, y, k, tau: [2 * w for w in _gradient(x, y, k, tau)],
+    "the gradient of the loss is divided by n, that of a mean": lambda x, y, k, tau: [
+        w / len(x) for w in _gradient(x, y, k, tau)
+    ],
+    # Wrong products of the Jacobian and p - y:
+    **{
+        f"the gradient of the loss {says}": lambda x, y, k, tau, product=_OF_PRODUCTS[f"{{}} {says}"]: product(
+            x, k, _difference(x, y, k, tau), tau
+        )
+        for says in (
+            "lacks the factor 1 / tau",
+            "has the factor 1 / tau twice",
+            "has the wrong sign",
+            "is zero",
+            "is not centred: the threshold is taken as constant",
+            "takes the mean over the support, saturated scores included",
+            "takes the mean over all scores, not over the free ones",
+            "treats all saturated scores, and all at 0, as blocks of free ones",
+            "treats tied saturated scores as free",
+        )
+    },
 }
 
 KNOWN: tuple[KnownBug, ...] = (
@@ -480,7 +526,7 @@ def _imprecise(answers: Answers, says: str, most: float) -> list[KnownBug]:
 
     def model(x: Numbers, k: float, tau: float) -> Numbers:
         shift = Fraction(shifts.get((tuple(x), k, tau), off))
-        solution = exact.solve(x, k, tau)
+        solution = _solve(x, k, tau)
         # Where any theta of an interval serves, past its end.
         low, high = solution.theta_low, solution.theta_high
         if high is None or (low is not None and shift > 0):
