@@ -428,3 +428,13 @@ def test_a_function_may_say_what_it_claims() -> None:
     project.hsproj_verify_claims = ["perfect"]  # type: ignore[attr-defined]
     with pytest.raises(TargetError, match="unknown claims"):
         Target("p", project)
+
+
+@pytest.mark.parametrize("entries", [[1.5e308, 1.5e308, 0.0], [np.inf, -np.inf, 0.0], [np.nan, 0.0, 0.0]])
+def test_numbers_whose_sum_is_no_float_are_a_failure_not_an_error(entries: list[float]) -> None:
+    def wrong(x: np.ndarray, *rest: Any, temperature: float = 1.0) -> np.ndarray:
+        return np.resize(entries, x.shape).astype(x.dtype)
+
+    target = Target("overflows", wrong, vjp=wrong, loss_and_grad=lambda x, *rest: (0.0, wrong(x))).without("batch")
+    only = ["total_is_k", "vjp_sums_to_zero", "loss_gradient_sums_to_zero"]
+    assert check(target, only=only, examples=10, shrink=False).counts["failed"] == 3

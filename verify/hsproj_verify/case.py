@@ -335,6 +335,11 @@ def fractions(array: np.ndarray) -> list[Fraction]:
     return [Fraction(float(v)) if np.isfinite(v) else Fraction(2) ** 1100 for v in array]
 
 
+def total_of(array: np.ndarray) -> float:
+    """The sum of the entries, rounded once: infinite beyond all floats, NaN where an entry is not finite."""
+    return as_float(sum(fractions(array), Fraction(0))) if np.isfinite(array).all() else math.nan
+
+
 def as_array(came: Any) -> np.ndarray:
     """What a target returned as an array of real numbers, in its own dtype; `Raised` if it is none."""
     if isinstance(came, np.ma.MaskedArray):

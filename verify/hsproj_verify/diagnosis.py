@@ -455,6 +455,23 @@ def _gradient(x: Numbers, y: Numbers, k: float, tau: float) -> Numbers:
     return _tangent(x, k, _difference(x, y, k, tau), tau)
 
 
+def _of_the_difference(product: Callable[[Numbers, float, Numbers, float], Numbers]) -> Model:
+    """The gradient that a wrong product with the Jacobian makes."""
+    return lambda x, y, k, tau: product(x, k, _difference(x, y, k, tau), tau)
+
+
+_WRONG_PRODUCTS = (
+    "lacks the factor 1 / tau",
+    "has the factor 1 / tau twice",
+    "has the wrong sign",
+    "is zero",
+    "is not centred: the threshold is taken as constant",
+    "takes the mean over the support, saturated scores included",
+    "takes the mean over all scores, not over the free ones",
+    "treats all saturated scores, and all at 0, as blocks of free ones",
+    "treats tied saturated scores as free",
+)
+
 _OF_LOSSES: dict[str, Callable[[Numbers, Numbers, float, float], Fraction]] = {
     "the loss lacks the factor 1/2": lambda x, y, k, tau: 2 * _loss(x, y, k, tau),
     "the loss is the mean over scores, not their sum": lambda x, y, k, tau: _loss(x, y, k, tau) / len(x),
@@ -467,7 +484,7 @@ _OF_LOSSES: dict[str, Callable[[Numbers, Numbers, float, float], Fraction]] = {
         sum(((a - Fraction(b)) ** 2 for a, b in zip(_scaled(x, tau), y, strict=True)), Fraction(0)) / 2
     ),
     "the loss takes k from the targets: their sum": lambda x, y, k, tau: _loss(
-        x, y, min(max(sum(map(Fraction, y), Fraction(0)), Fraction(0)), Fraction(len(x))), tau
+        x, y, float(min(max(sum(y), 0), len(x))), tau
     ),
     "the loss takes ||y||^2 for k, which it is for k ones": lambda x, y, k, tau: (
         _loss(x, y, k, tau) + (Fraction(k) - sum((Fraction(t) ** 2 for t in y), Fraction(0))) / 2
@@ -482,22 +499,8 @@ _OF_GRADIENTS: dict[str, Callable[[Numbers, Numbers, float, float], Numbers]] = 
     "the gradient of the loss is divided by n, that of a mean": lambda x, y, k, tau: [
         w / len(x) for w in _gradient(x, y, k, tau)
     ],
-    # Wrong products of the Jacobian and p - y:
     **{
-        f"the gradient of the loss {says}": lambda x, y, k, tau, product=_OF_PRODUCTS[f"{{}} {says}"]: product(
-            x, k, _difference(x, y, k, tau), tau
-        )
-        for says in (
-            "lacks the factor 1 / tau",
-            "has the factor 1 / tau twice",
-            "has the wrong sign",
-            "is zero",
-            "is not centred: the threshold is taken as constant",
-            "takes the mean over the support, saturated scores included",
-            "takes the mean over all scores, not over the free ones",
-            "treats all saturated scores, and all at 0, as blocks of free ones",
-            "treats tied saturated scores as free",
-        )
+        f"the gradient of the loss {says}": _of_the_difference(_OF_PRODUCTS[f"{{}} {says}"]) for says in _WRONG_PRODUCTS
     },
 }
 

@@ -24,7 +24,7 @@ def no_gradient(x: Array, k: float, g: Array, tau: float) -> Array:
 
 
 @vjp("vjp_vanishes_at_tied_saturated_scores")
-def tied_saturated_scores_arefree(x: Array, k: float, g: Array, tau: float) -> Array:
+def tied_saturated_scores_are_free(x: Array, k: float, g: Array, tau: float) -> Array:
     """Blocks of equal values in the answer taken as PAV blocks: [5, 5, 0, 0], k = 2 gets +-0.5. Every PAV code does it."""
     p = nearest(x, k, tau)
     out = centred(g, free(x, k, tau), tau)

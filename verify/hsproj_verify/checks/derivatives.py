@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, as_array, fractions
+from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, as_array, fractions, total_of
 from hsproj_verify.checks._draw import cotangent, dot, draw_batch, long_problem, of_dtype, well_inside
 from hsproj_verify.checks._registry import check
 from hsproj_verify.differences import central_difference
@@ -73,9 +73,9 @@ def vjp_sums_to_zero(case: Case) -> None:
     g = cotangent(case, problem.n, problem.dtype)
     came = case.pull_back(problem, g)
     allowed = 2 * case.tolerance * problem.eps * float(np.abs(g).max()) * problem.n / problem.temperature
-    if not abs(math.fsum(came)) <= allowed:
+    if not abs(total_of(came)) <= allowed:
         truth = problem.solution.vjp(g.tolist())
-        raise case.failure(problem, f"the gradient sums to {math.fsum(came):.3g}", came, truth, cotangent=g)
+        raise case.failure(problem, f"the gradient sums to {total_of(came):.3g}", came, truth, cotangent=g)
 
 
 @check("derivatives", "vjp")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import numpy as np
 
-from hsproj_verify.case import MODERATE, Case, fractions
+from hsproj_verify.case import MODERATE, Case, fractions, total_of
 from hsproj_verify.checks._registry import check
 from hsproj_verify.problems import as_float
 
@@ -35,7 +34,7 @@ def total_is_k(case: Case) -> None:
     allowed = Fraction(case.allowed(problem) * problem.eps) * (problem.n + Fraction(problem.k))
     if not np.isfinite(p).all() or abs(sum(fractions(p)) - sum(problem.solution.p, Fraction(0))) > allowed:
         total = problem.total if problem.constraint == "eq" else as_float(sum(problem.solution.p, Fraction(0)))
-        raise case.failure(problem, f"the total is {math.fsum(p)!r}, not {total!r}", p)
+        raise case.failure(problem, f"the total is {total_of(p)!r}, not {total!r}", p)
 
 
 @check("feasibility", "exact")

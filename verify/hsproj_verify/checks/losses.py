@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hsproj_verify.case import MODERATE, Case, Raised, fractions
+from hsproj_verify.case import MODERATE, Case, Raised, fractions, total_of
 from hsproj_verify.checks._draw import dot, targets, well_inside
 from hsproj_verify.checks._registry import check
 from hsproj_verify.differences import central_difference
@@ -125,8 +125,8 @@ def loss_gradient_sums_to_zero(case: Case) -> None:
     problem = _problem(case, "loss_and_grad", *MODERATE, "kink")
     y = targets(case, problem)
     came = case.lose_with_gradient(problem, y)[1]
-    if not abs(math.fsum(came)) <= 4 * case.tolerance * problem.eps * problem.n / problem.temperature:
-        truth, reason = problem.solution.loss_gradient(y.tolist()), f"the gradient sums to {math.fsum(came):.3g}"
+    if not abs(total_of(came)) <= 4 * case.tolerance * problem.eps * problem.n / problem.temperature:
+        truth, reason = problem.solution.loss_gradient(y.tolist()), f"the gradient sums to {total_of(came):.3g}"
         raise case.failure(problem, reason, came, truth, companion=("loss_and_grad", y))
 
 
