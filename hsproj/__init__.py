@@ -7,7 +7,7 @@ from hsproj._losses import (
     hypersimplex_loss,
     hypersimplex_loss_and_grad,
 )
-from hsproj._oneshot import jacobian, jvp, vjp
+from hsproj._oneshot import jacobian, jvp, soft_binary_argmax_and_vjp, vjp
 from hsproj._projection import binary_argmax, project, soft_binary_argmax
 from hsproj._solution import Projection, solve
 from hsproj._zero_one import top_k_zero_one_loss, zero_one_loss
@@ -25,6 +25,7 @@ __all__ = [
     "jvp",
     "project",
     "soft_binary_argmax",
+    "soft_binary_argmax_and_vjp",
     "solve",
     "top_k_zero_one_loss",
     "vjp",

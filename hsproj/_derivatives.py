@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hsproj._inputs import Array
+from hsproj._threads import for_chunks
 from hsproj._threshold import Threshold
+
+_TRUE = (0.5, 1.5)
+"""Bounds of what is true."""
 
 
 class Edges(NamedTuple):
@@ -63,12 +67,21 @@ def limiting_sets(free: Array, lower: Array, upper: Array) -> Iterator[Array]:
             yield moving
 
 
-def tangent(v: Array, free: Array, temperature: Array, answered: Array) -> Array:
-    """The Jacobian times v, a row each; NaN in rows without an answer."""
-    from hsproj._kernels import _sweeps
+def tangent(v: Array, free: Array, temperature: Array, answered: Array, bounds: Array | None = None) -> Array:
+    """The Jacobian times v, a row each; NaN in rows without an answer.
+
+    `free` is a mask; or else holds the scores, and the free ones are those within `bounds` (m, 2): the lowest scores of
+    support and saturated set.
+    """
+    from hsproj._kernels import _tangent
 
     out = np.empty_like(v)
-    _sweeps.tangent_rows(v, free, temperature, out)
+    if bounds is not None and free.dtype != v.dtype:
+        free, bounds = (free >= bounds[:, :1]) & (free < bounds[:, 1:]), None
+    if bounds is None:
+        bounds = np.empty((len(v), 2))
+        bounds[:] = _TRUE
+    for_chunks(_tangent.tangents, v, free, bounds, temperature, out)
     out[~answered] = np.nan
     return out
 

@@ -213,6 +213,5 @@ def _loss_and_grad(posed: Posed, of: Of, reduction: Reduction) -> tuple[Any, Arr
     answer = answer_rows(problem, bounds=True)
     with np.errstate(over="ignore"):
         losses, slopes = of(answer.p, posed.y)
-        free, _ = answer.masks(problem.rows, both=False)
-        gradient = tangent(slopes, free, problem.temperature, answer.answered)
+        gradient = tangent(slopes, problem.rows, problem.temperature, answer.answered, answer.bounds)
         return posed.reduce(losses, reduction), posed.restore(gradient, reduction)

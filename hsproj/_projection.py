@@ -195,12 +195,11 @@ class Answer(NamedTuple):
     bounds: Array
     answered: Array
 
-    def masks(self, rows: Array, *, both: bool = True) -> tuple[Array, Array]:
-        """(free, saturated), (m, n) each; without `both`, the second is empty."""
+    def masks(self, rows: Array) -> tuple[Array, Array]:
+        """(free, saturated), (m, n) each."""
         from hsproj._kernels import _sweeps
 
-        m, n = rows.shape
-        free, saturated = np.empty((m, n), np.bool_), np.empty((m, n if both else 0), np.bool_)
+        free, saturated = np.empty((2, *rows.shape), np.bool_)
         for_chunks(_sweeps.mask_rows, rows, self.bounds, free, saturated)
         return free, saturated
 

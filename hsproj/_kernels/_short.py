@@ -172,7 +172,7 @@ def _clip_both(d, zero, tau):
 
 
 @jit()
-def _gather(rows, first, count, scores):
+def gather(rows, first, count, scores):
     """Row first + i becomes lane i; the last row fills up the lanes that are left."""
     n = rows.shape[1]
     flat, last = rows.reshape(-1), first + count - 1
@@ -205,7 +205,7 @@ def _gather(rows, first, count, scores):
 
 
 @jit()
-def _scatter(scores, first, count, out):
+def scatter(scores, first, count, out):
     """Lane i becomes row first + i, of the first `count` lanes."""
     n = out.shape[1]
     if n < EIGHT or count < LANES:
@@ -364,7 +364,7 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
     for first in range(0, m, LANES):
         count = min(LANES, m - first)
         usable = 0
-        _gather(rows, first, count, scores)
+        gather(rows, first, count, scores)
         for lane in range(LANES):
             r = first + min(lane, count - 1)
             known[_K * LANES + lane] = k[r]
@@ -389,7 +389,7 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
         if not out.size:
             continue
         any_doubt = _round(out, scores, n, known, doubts) & usable
-        _scatter(scores, first, count, out)
+        scatter(scores, first, count, out)
         if any_doubt == 0:
             continue
         for lane in range(count):

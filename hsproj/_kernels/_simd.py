@@ -372,6 +372,24 @@ def load_mask(typing, array, index, flags):
     return kind(array, types.intp, flags), generate
 
 
+def load_between(array, index, source, low, high):
+    """The mask of low <= source[index :] < high that goes with a vector of the array; of booleans, that of the true ones."""
+    raise NotImplementedError("for kernels only")
+
+
+@overload(load_between, inline="always")
+def _load_between(array, index, source, low, high):
+    def compare(array, index, source, low, high):
+        entries = load(source, index)
+        return (entries >= like(source, low)) & (entries < like(source, high))
+
+    return (
+        (lambda array, index, source, low, high: load_mask(array, index, source))
+        if (source.dtype == types.boolean)
+        else compare
+    )
+
+
 @intrinsic
 def any_of(typing, mask):
     """Whether any lane is set."""

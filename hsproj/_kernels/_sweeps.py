@@ -5,27 +5,11 @@ Rows are (m, n), C-contiguous, float32 or float64; all arithmetic is in float64 
 
 import numpy as np
 
-from hsproj._kernels._arithmetic import divide, two_sum
+from hsproj._kernels._arithmetic import two_sum
 from hsproj._kernels._jit import jit
 from hsproj._kernels._long import ceil_like
 from hsproj._kernels._simd import (
-    add_where,
-    broad,
     fma,
-    integers_like,
-    lane,
-    lanes,
-    last,
-    like,
-    load,
-    load_mask,
-    select,
-    store,
-    swap_1,
-    swap_2,
-    swap_4,
-    swap_8,
-    total,
 )
 from hsproj._kernels._solve import (
     DELTA_ERROR,
@@ -166,101 +150,15 @@ def threshold_rows(records, narrow, out, doubtful):
 
 @jit()
 def mask_rows(rows, bounds, free, saturated):
-    """The exact masks: scores compared with scores, nothing recomputed. A `saturated` of size 0 is left alone."""
+    """The exact masks: scores compared with scores, nothing recomputed."""
     m, n = rows.shape
     for r in range(m):
         x, inside, above = rows[r], free[r], saturated[r]
         support_from, saturated_from = ceil_like(x, bounds[r, 0]), ceil_like(x, bounds[r, 1])
         for i in range(n):
             inside[i] = (x[i] >= support_from) & (x[i] < saturated_from)
-        if above.size:
-            for i in range(n):
-                above[i] = x[i] >= saturated_from
-
-
-@jit()
-def _add(v, sum_, rest):
-    sum_, error = two_sum(sum_, v)
-    return sum_, rest + error
-
-
-@jit()
-def _fold(v, sum_, rest):
-    """The sum of all lanes of a broad vector of v, with what its rounding loses added to `rest`, as (sum, rest)."""
-    other = swap_1(sum_)
-    sum_, error = two_sum(sum_, other)
-    sum_2, error_2 = two_sum(sum_, swap_2(sum_))
-    sum_4, error_4 = two_sum(sum_2, swap_4(sum_2))
-    # Errors come twice, four and eight times: once for each lane that has the same sum.
-    rest = total(rest) + 0.5 * total(error) + 0.25 * total(error_2) + 0.125 * total(error_4)
-    if lanes(v) > 8:
-        sum_8, error_8 = two_sum(sum_4, swap_8(sum_4))
-        return lane(sum_8, 0), rest + 0.0625 * total(error_8)
-    return lane(sum_4, 0), rest
-
-
-@jit()
-def _free_mean(v, free, scale):
-    """(high, low) of the mean of scale * v over the free entries, by compensated sums; (0, 0) if none is free."""
-    width = lanes(v)
-    sum_, rest, count = 0.0, 0.0, 0.0
-    if v.size >= width:
-        zero, factor = broad(v, 0.0), broad(v, scale)
-        none, one = integers_like(zero, 0), integers_like(zero, 1)
-        sum_a, rest_a, sum_b, rest_b, number = zero, zero, zero, zero, none
-        i = 0
-        while i + 2 * width <= v.size:
-            here, next_ = load_mask(v, i, free), load_mask(v, i + width, free)
-            sum_a, rest_a = _add(select(here, broad(v, load(v, i)) * factor, zero), sum_a, rest_a)
-            sum_b, rest_b = _add(select(next_, broad(v, load(v, i + width)) * factor, zero), sum_b, rest_b)
-            number = add_where(next_, add_where(here, number, one), one)
-            i += 2 * width
-        while i < v.size:
-            # The last vector may overlap with what was dealt with: only its upper lanes count.
-            start = min(i, v.size - width)
-            here = load_mask(v, start, free) & last(v, width - (i - start))
-            sum_a, rest_a = _add(select(here, broad(v, load(v, start)) * factor, zero), sum_a, rest_a)
-            number = add_where(here, number, one)
-            i += width
-        sum_a, error = two_sum(sum_a, sum_b)
-        count = total(number)
-        sum_, rest = _fold(v, sum_a, (rest_a + rest_b) + error)
-    else:
-        for i in range(v.size):
-            if free[i]:
-                count += 1.0
-                sum_, rest = _add(scale * np.float64(v[i]), sum_, rest)
-    if count == 0.0 or not np.isfinite(sum_):
-        return sum_, 0.0
-    sum_, rest = two_sum(sum_, rest)
-    mean, mean_rest, _lost = divide(sum_, rest, count)
-    return mean, mean_rest
-
-
-@jit()
-def tangent_rows(v, free, temperature, out):
-    """(1/tau) (f v - f mean_F(v)) a row: the Jacobian is symmetric, so this is both the jvp and the vjp."""
-    m, n = v.shape
-    width = lanes(v)
-    for r in range(m):
-        # Scaling down keeps sums and differences of huge cotangents from overflowing before the division.
-        scale = 1.0
-        mean, mean_rest = _free_mean(v[r], free[r], scale)
-        if not abs(mean) < _HUGE:
-            scale = 2.0**-64
-            mean, mean_rest = _free_mean(v[r], free[r], scale)
-        tau = temperature[r]
-        if scale == 1.0 and n >= width:
-            x, moving, y = v[r], free[r], out[r]
-            high, low, divisor, zero = broad(x, mean), broad(x, mean_rest), broad(x, tau), like(x, 0.0)
-            for i in range(0, n, width):
-                start = min(i, n - width)
-                d = ((broad(x, load(x, start)) - high) - low) / divisor
-                store(y, start, select(load_mask(x, start, moving), like(x, d), zero))
-        else:
-            for i in range(n):
-                d = (np.float64(v[r, i]) * scale - mean) - mean_rest
-                out[r, i] = d / tau / scale if free[r, i] else 0.0
+        for i in range(n):
+            above[i] = x[i] >= saturated_from
 
 
 @jit()

@@ -54,6 +54,31 @@ def test_one_shot_forms_are_the_methods() -> None:
     np.testing.assert_array_equal(hsproj.jacobian(x, 2.5, temperature=0.7, axis=0), sol.jacobian())
 
 
+@pytest.mark.parametrize("n", [1, 3, 7, 8, 24, 25, 40, 1000])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_p_and_vjp_of_one_call_are_those_of_two_to_the_last_bit(n: int, dtype: str) -> None:
+    x, g = RNG.normal(size=(2, 11, n)).astype(dtype)
+    x[3, 0] = np.nan
+    x[4], x[5] = 0.5, -np.inf
+    k = np.linspace(0, n, 11)
+    for axis, (scores, cotangents) in ((-1, (x, g)), (0, (x.T, g.T))):
+        p, gradient = hsproj.soft_binary_argmax_and_vjp(scores, k, cotangents, temperature=0.7, axis=axis)
+        sol = hsproj.solve(scores, k, temperature=0.7, axis=axis)
+        np.testing.assert_array_equal(p, sol.p)
+        np.testing.assert_array_equal(gradient, sol.vjp(cotangents))
+        np.testing.assert_array_equal(gradient, hsproj.vjp(scores, k, cotangents, temperature=0.7, axis=axis))
+        assert p.dtype == gradient.dtype == dtype
+        assert np.flatnonzero(np.isnan(gradient).any(axis)).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("n", [2, 9, 24, 25, 333])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_equal_cotangents_give_zero_to_the_last_bit(n: int, dtype: str) -> None:
+    x = RNG.normal(size=(17, n)).astype(dtype)
+    g = np.broadcast_to(RNG.normal(size=(17, 1)).astype(dtype), x.shape)
+    assert not hsproj.vjp(x, n / 3, g, temperature=0.7).any()
+
+
 def test_linear_operator_is_the_jacobian_with_its_adjoint() -> None:
     sol = hsproj.solve(RNG.normal(size=8), 3)
     operator = sol.linear_operator()
@@ -82,9 +107,11 @@ def test_mean_of_the_cotangent_is_compensated() -> None:
     np.testing.assert_array_equal(came, g - 0.5)
 
 
-def test_cotangents_near_the_overflow_limit_do_not_overflow() -> None:
-    g = np.full(100, 1.5e308)
-    assert not hsproj.vjp(np.zeros(100), 30, g).any()
+@pytest.mark.parametrize("n", [6, 20, 100])
+def test_cotangents_near_the_overflow_limit_do_not_overflow(n: int) -> None:
+    g = np.full((9, n), 1.5e308)
+    g[2] = 1.0
+    assert not hsproj.vjp(np.zeros((9, n)), 0.3 * n, g).any()
 
 
 def test_agrees_with_finite_differences_inside_the_margin() -> None:

@@ -91,11 +91,9 @@ def test_is_at_least_temperature_times_the_hypersimplex_loss(case: tuple[Problem
 @given(posed("ordinary", "tied", "kink", "vertex"), st.data())
 def test_is_convex_in_the_scores(case: tuple[Problem, list[float]], data: st.DataObject) -> None:
     problem, y = case
-    ends = [
-        problem.with_scores(data.draw(st.lists(st.floats(-4, 4, width=32), min_size=problem.n, max_size=problem.n)))
-        for _ in range(2)
-    ]
-    middle = problem.with_scores((ends[0].x + ends[1].x) / 2)  # exact: these are float32
+    scores = st.integers(-(2**20), 2**20).map(lambda i: i / 2**18)  # so that the middle of two is a float
+    ends = [problem.with_scores(data.draw(st.lists(scores, min_size=problem.n, max_size=problem.n))) for _ in range(2)]
+    middle = problem.with_scores((ends[0].x + ends[1].x) / 2)
     chord = sum(end.solution.fenchel_young_loss(y) for end in ends) / 2
     assert middle.solution.fenchel_young_loss(y) <= chord
     assert loss_of(middle, y) <= sum(loss_of(end, y) for end in ends) / 2 + 2 * float(

@@ -53,17 +53,12 @@ def _without_exact_stage() -> Any:
     return sys.modules["hsproj_inexact"]
 
 
-def project_and_vjp(x: np.ndarray, k: Any, g: np.ndarray, *, temperature: float = 1.0, axis: int = -1) -> Any:
-    sol = package.solve(x, k, temperature=temperature, axis=axis)
-    return sol.p, sol.vjp(g)
-
-
 hsproj = Target(
     "hsproj",
     package.soft_binary_argmax,
     package.vjp,
-    note="soft_binary_argmax, vjp; both from one solution by solve and Projection.vjp",
-    project_and_vjp=project_and_vjp,
+    note="soft_binary_argmax, vjp; both by soft_binary_argmax_and_vjp",
+    project_and_vjp=package.soft_binary_argmax_and_vjp,
 )
 
 
