@@ -25,6 +25,10 @@ def test_a_known_bug_is_recognised_as_itself_and_no_other(bug: KnownBug) -> None
     assert [found.says for found in lookalikes(bug.target(CLAIMED), bug.part, 8.0)] == [bug.says]
 
 
+def test_more_than_eighty_bugs_are_known() -> None:
+    assert len(KNOWN) > 80
+
+
 @pytest.mark.parametrize("name", list(RIGHT))
 def test_right_implementations_look_like_no_bug(name: str) -> None:
     assert recognised(RIGHT[name]) == []

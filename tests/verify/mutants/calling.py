@@ -76,9 +76,6 @@ def remembers_by_shape(x: Array, k: Any, tau: float) -> Array:
     return _by_shape.setdefault(repr(key), _project(x, k, temperature=tau)).copy()
 
 
-_by_id: dict[Any, Array] = {}
-
-
 _warm: list[Array] = []
 
 
@@ -99,9 +96,6 @@ def another_last_bit(x: Array, k: Any, tau: float) -> Array:
     """Sums in no fixed order, as atomic adds do: the last bit differs from call to call."""
     out = _project(x, k, temperature=tau)
     return np.nextafter(out, out.dtype.type(0.5)) if _rng.random() < 0.5 else out
-
-
-_shared: dict[str, Any] = {}
 
 
 @row("ordinary_calls_give_no_warning")
@@ -185,10 +179,8 @@ def swallows_nan(x: Array, k: Any, tau: float) -> Array:
 @call("bad_input_is_refused")
 def forces_more_than_k(x: Array, k: Any, tau: float) -> Array:
     """More scores of +inf than k share it: an answer where there is none."""
-    out = np.array(
-        _project(np.nan_to_num(x, posinf=1e300, neginf=-1e300) if np.ndim(x) == 1 else x, k, temperature=tau)
-    )
-    return out
+    finite = np.nan_to_num(x, posinf=1e300, neginf=-1e300) if np.ndim(x) == 1 else x
+    return _project(finite, k, temperature=tau)
 
 
 @call("total_is_k")
@@ -221,6 +213,9 @@ def leaves_entries_unset(x: Array, k: Any, tau: float) -> Array:
     return np.where((out == 1) & (np.asarray(x) == np.max(x, initial=-np.inf)), np.nan, out) if np.size(x) > 3 else out
 
 
+_by_id: dict[Any, Array] = {}
+
+
 @call("a_changed_array_gets_a_new_answer", "the_same_call_gives_the_same_bits", "accurate_on_ordinary_scores")
 def remembers_by_id(x: Array, k: Any, tau: float) -> Array:
     """A cache whose key is id(x): the id of an array that is gone goes to the next one."""
@@ -239,9 +234,6 @@ def remembers_rounded_scores(x: Array, k: Any, tau: float) -> Array:
         return _project(x, k, temperature=tau)
     key = np.round(x, 6).tolist(), np.ravel(k).tolist(), tau, str(x.dtype)
     return _by_rounded.setdefault(repr(key), _project(x, k, temperature=tau)).copy()
-
-
-_warm: list[Array] = []
 
 
 @call("settings_of_numpy_stay_as_they_were")
