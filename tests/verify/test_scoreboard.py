@@ -98,6 +98,8 @@ def test_a_peer_that_prints_and_is_wrong_is_judged_and_shown_with_witnesses(tmp_
     assert float(worst) > 0.1
     assert date == entry.date
     assert "- Worst error: " in text
+    assert " | edges | " in text
+    assert " | losses | " not in text  # nobody has one
     assert "`one_threshold_explains_every_entry`" in text
     assert "# exact: " in text
     jsonschema.validate(_board(entry).to_dict(), _schema())

@@ -14,8 +14,6 @@ from hsproj_verify.scoreboard.catalogue import EXACT, NOT_JUDGED, NOT_THE_SAME, 
 from hsproj_verify.scoreboard.judge import Entry, Status, asked
 
 SCHEMA = "hsproj-verify/scoreboard/2"
-LEVELS = ("feasibility", "optimality", "accuracy", "structure", "calling", "derivatives")
-"""Columns, of which those that no peer was judged on are left out; levels unknown here follow."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def headline(entry: Entry) -> str:
 def verdict_table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the first table: passed and judged checks by level, and the largest error that they saw."""
     seen = dict.fromkeys(check["level"] for entry in board.judged for check in entry.report["checks"])  # type: ignore[index]
-    levels = [level for level in (*LEVELS, *(seen.keys() - {*LEVELS})) if level in seen]
+    levels = [level for level in seen if any(_judged_at(level, entry) for entry in board.judged)]
     rows = []
     for entry in board.judged:
         checks = _reached(entry)
@@ -78,6 +76,10 @@ def verdict_table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
         error = NOTHING if worst is None else _error(_absolute(worst))
         rows.append([entry.peer.name, _version(entry), _asked(entry.peer), *cells, _passed(checks), error, entry.date])
     return ["peer", "version", "asked", *levels, "all", "worst error", "date"], rows
+
+
+def _judged_at(level: str, entry: Entry) -> bool:
+    return any(check["level"] == level and check["outcome"] != "skipped" for check in _reached(entry))
 
 
 def _reached(entry: Entry) -> list[Mapping[str, Any]]:
@@ -148,7 +150,7 @@ def _errors(board: Scoreboard) -> str:
     )
     found = {entry.peer.name: _errors_by_family(entry) for entry in board.judged}
     seen = dict.fromkeys(family for errors in found.values() for family in errors)
-    families = [family for family in (*FAMILIES, *(seen.keys() - {*FAMILIES, OTHER})) if family in seen]
+    families = [family for family in dict.fromkeys((*FAMILIES, *seen)) if family in seen and family != OTHER]
     rows = [[name, *(_error(errors.get(family)) for family in families)] for name, errors in found.items()]
     return f"## Errors\n\n{text}\n\n{_table(['peer', *families], rows)}" if families else ""
 
