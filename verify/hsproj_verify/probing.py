@@ -1,32 +1,134 @@
 """What a target refuses plainly, before it is judged: "says so or is found out".
 
-Each claim that a target has not made itself but is assumed of it, `Target.assumed`, is tried on plain cases. If all that need
-it raise, the target does not make the claim, and the report says what was raised. A wrong answer is for the checks to find;
-so are the exceptions of a target that answers nothing.
+Each claim that a target has not made itself but is assumed of it, `Target.assumed`, is tried on plain calls. If all that need
+it raise, the target does not make the claim, and the report says what was raised. What came of the calls is kept, for a
+check to judge as it judges all others: these are the first calls of the process.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from hsproj_verify.problems import Problem, array_source, number_source
 from hsproj_verify.target import Target, takes_scores_only
 
 _PLAIN = {
-    "vectors": "scores of shape (n,) raise",
-    "batch": "scores of shape (2, n) raise",
-    "float64": "float64 scores raise",
-    "float32": "float32 scores raise",
+    "vectors": ("row", "scores of shape (n,) raise"),
+    "batch": ("rows", "scores of shape (2, n) raise"),
+    "float64": ("float64", "float64 scores raise"),
+    "float32": ("float32", "float32 scores raise"),
+}
+_NEEDED = {
+    "row": ("vectors",),
+    "rows": ("batch",),
+    "own-k": ("batch", "own-k"),
+    "vjp": ("vjp",),
+    "jvp": ("jvp",),
 }
 
 
+@dataclass(frozen=True)
+class PlainCall:
+    """A call that any implementation takes which claims what is needed for it.
+
+    Attributes
+    ----------
+    kind : str
+        "row", "rows" (with one k), "own-k" (rows with a k each), "vjp" or "jvp" (of one row).
+    problems : tuple of Problem
+        A problem for each row.
+
+    Examples
+    --------
+    >>> from hsproj_verify import Target
+    >>> from hsproj_verify.probing import plain_calls
+    >>> target = Target("t", lambda x, k: x).without("float32")
+    >>> [call.kind for call in plain_calls(target)]
+    ['row', 'rows', 'own-k']
+    """
+
+    kind: str
+    problems: tuple[Problem, ...]
+
+    def ask(self, target: Target) -> Any:
+        """What came of the call: a copy of the answer, or the exception that it raised."""
+        x, k, *vector = self._arguments
+        functions = {"vjp": target.pull_back, "jvp": target.push_forward}
+        try:
+            came = functions.get(self.kind, target)(x, k, *vector)
+            return came.copy() if isinstance(came, np.ndarray) else came
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a target must not end the judge
+            return error
+
+    def source(self, target: Target) -> str:
+        """The call as Python."""
+        x, k, *vector = self._arguments
+        name = self.kind if self.kind in ("vjp", "jvp") else "project"
+        total = array_source(k) if isinstance(k, np.ndarray) else number_source(k)
+        return target.call_source(
+            name, array_source(x), total, *map(array_source, vector), temperature="1.0", ndim=x.ndim
+        )
+
+    def lacks(self, target: Target) -> str:
+        """Why the target is not to be asked this, by its claims; empty if it is."""
+        missing = [claim for claim in _NEEDED[self.kind] if claim not in target.claims]
+        return target.why_not(missing[0]) if missing else target.lacks(self.problems[0])
+
+    @property
+    def truth(self) -> list[list[Fraction]]:
+        """The exact answer, by rows."""
+        *_, v = self._arguments
+        solutions = [problem.solution for problem in self.problems]
+        return [[*s.vjp(v.tolist())] if self.kind in ("vjp", "jvp") else [*s.p] for s in solutions]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of its scores, and of the answer."""
+        return self._arguments[0].shape  # type: ignore[no-any-return]
+
+    @property
+    def _arguments(self) -> list[Any]:
+        first = self.problems[0]
+        if self.kind in ("vjp", "jvp"):
+            return [first.x, first.total, (np.arange(first.n) % 3 - 0.5).astype(first.dtype)]
+        if self.kind == "row":
+            return [first.x, first.total]
+        totals = np.array([problem.total for problem in self.problems])
+        return [np.stack([problem.x for problem in self.problems]), totals if self.kind == "own-k" else first.total]
+
+
+def plain_calls(target: Target) -> Iterator[PlainCall]:
+    """The first calls of a target: in each way and dtype that it claims."""
+    for dtype in ("float64", "float32"):
+        if dtype not in target.claims:
+            continue
+        row = _row(target, dtype)
+        reverse = row.with_scores(row.scores[::-1])
+        calls = (
+            PlainCall("row", (row,)),
+            PlainCall("rows", (row, reverse)),
+            PlainCall("own-k", (row, reverse.with_scores(reverse.scores, k=row.k + 1))),
+        )
+        yield from (call for call in calls if {*_NEEDED[call.kind]} <= {*target.claims})
+
+
+def _row(target: Target, dtype: str) -> Problem:
+    k = 1.0 if target.fixed_k is None else target.fixed_k
+    scores = np.arange(2 * math.ceil(k) + 1)[::-1] / 4.0
+    return Problem(tuple(scores.tolist()), float(k), dtype=dtype, constraint=target.constraint)
+
+
 def probe(target: Target) -> Target:
-    """The target without the claims that it is found not to keep.
+    """The target without the claims that it is found not to keep, and with what came of its first calls.
 
     Examples
     --------
@@ -39,58 +141,74 @@ def probe(target: Target) -> Target:
     >>> probe(Target("t", project)).why_not("batch")
     'found out: scores of shape (2, n) raise ValueError: one row, please'
     """
-    target = _with_its_total(target)
-    k = 1 if target.fixed_k is None else target.fixed_k
-    row = np.arange(2 * math.ceil(k) + 1)[::-1] / 4.0
-    rows, ks = np.stack([row, row[::-1]]), np.array([k, k])
-    plain = target.claiming("vectors")  # a row is a row here, and not a batch of one
-    alike = plain.without("own-k")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        target = _with_its_total(target)
+        came = {**target.first_calls}
         refused: dict[tuple[str, str], str] = {}
-        for dtype in sorted({"float64", "float32"} & {*target.claims}, reverse=True):
-            if "vectors" in target.claims:
-                refused["vectors", dtype] = _refusal(plain, row.astype(dtype), k)
-            if "batch" in target.claims:
-                given = rows.astype(dtype)
-                refused["batch", dtype] = _refusal(alike, given, k) and _refusal(plain, given, ks)
-        if all(refused.values()):
-            return target
-        dtype = next(dtype for (_, dtype), reason in refused.items() if not reason)
-        found: dict[str, str] = {}
-        for claim, what in _PLAIN.items():
-            reasons = {case: reason for case, reason in refused.items() if claim in case}
-            if reasons and all(reasons.values()):
-                # What a dtype that works is refused for says more.
-                found[claim] = f"{what} {reasons.get((claim, dtype)) or next(iter(reasons.values()))}"
-        x, v = row.astype(dtype), np.ones(row.shape, dtype)
-        probes: dict[str, tuple[str, Callable[[Target], str]]] = {
-            "own-k": ("a k for each row raises", lambda t: _refusal(t, rows.astype(dtype), ks)),
-            "real-k": ("k = 1.5 raises", lambda t: _refusal(t, x, 1.5)),
-            "vjp": ("its vjp raises", lambda t: _refusal(t.pull_back, x, k, v)),
-            "jvp": ("its jvp raises", lambda t: _refusal(t.push_forward, x, k, v)),
-        }
+        for call in plain_calls(target):
+            came[call] = call.ask(target)
+            refused[call.kind, call.problems[0].dtype] = _refusal(came[call])
+        found = _found(refused)
         narrower = _lacking(target, found)
-        for claim, (what, refusal) in probes.items():
-            if claim in narrower.claims and claim in target.assumed and (raised := refusal(narrower)):
-                narrower = _lacking(narrower, {claim: f"{what} {raised}"})
-    return narrower
+        working = [dtype for (_, dtype), reason in refused.items() if not reason]
+        for claim, what, call in _further_calls(target, working):
+            if claim in narrower.claims and claim in target.assumed:
+                came[call] = call.ask(narrower)
+                if reason := _refusal(came[call]):
+                    narrower = _lacking(narrower, {claim: f"{what} {reason}"})
+    return replace(narrower, first_calls=came)
+
+
+def _found(refused: dict[tuple[str, str], str]) -> dict[str, str]:
+    """Claims that are refused by all calls that need them, and what was raised; none if no call got an answer."""
+    dtypes = [dtype for (_, dtype), reason in refused.items() if not reason]
+    if not dtypes:
+        return {}
+    # Rows are taken if they are taken in one of two ways.
+    taken = {case: reason for case, reason in refused.items() if case[0] != "own-k"}
+    for (kind, dtype), reason in refused.items():
+        if kind == "own-k":
+            taken["rows", dtype] = taken["rows", dtype] and reason
+    found: dict[str, str] = {}
+    for claim, (kind, what) in _PLAIN.items():
+        reasons = {case: reason for case, reason in taken.items() if kind in case}
+        if reasons and all(reasons.values()):
+            # What a dtype that works is refused for says more.
+            found[claim] = f"{what} {reasons.get((kind, dtypes[0])) or next(iter(reasons.values()))}"
+    if own := refused.get(("own-k", dtypes[0])):
+        found["own-k"] = f"a k for each row raises {own}"
+    return found
+
+
+def _further_calls(target: Target, dtypes: Sequence[str]) -> Iterator[tuple[str, str, PlainCall]]:
+    """Calls of a dtype that works, each with the claim that it is about and what it says of a target that raises."""
+    if dtypes:
+        row = _row(target, dtypes[0])
+        yield "real-k", "k = 1.5 raises", PlainCall("row", (row.with_scores(row.scores, k=1.5),))
+        yield "vjp", "its vjp raises", PlainCall("vjp", (row,))
+        yield "jvp", "its jvp raises", PlainCall("jvp", (row,))
 
 
 def _with_its_total(target: Target) -> Target:
     """The target as it is or, if its function takes no k, with the k that its p adds up to."""
     if target.fixed_k is not None or "any-k" not in target.assumed or not takes_scores_only(target.project):
         return target
-    row = np.array([0.5, 0.25, 0.0, -0.25])
-    for x in (row, row[None]):
+    row = Problem((0.5, 0.25, 0.0, -0.25), 1.0, constraint=target.constraint)
+    for kind in ("row", "rows"):
+        asked = replace(target, fixed_k=1)  # called without k, whatever it is
+        came = PlainCall(kind, (row,)).ask(asked)
         try:
-            total = float(np.sum(np.asarray(target.project(x), dtype=np.float64)))
+            total = float(np.sum(np.asarray(came, dtype=np.float64)))
         except Exception:  # the checks will tell
             continue
-        if 0 <= total <= row.size:
+        if 0 <= total <= row.n:
             k = round(total) if abs(total - round(total)) < 1e-3 else total
             note = f"found out: it takes no k, and its p adds up to {k}"
-            return replace(target, fixed_k=k, note="; ".join(filter(None, (target.note, note))))
+            call = PlainCall(kind, (row.with_scores(row.scores, k=float(k)),))
+            return replace(
+                target, fixed_k=k, note="; ".join(filter(None, (target.note, note))), first_calls={call: came}
+            )
     return target
 
 
@@ -100,12 +218,6 @@ def _lacking(target: Target, found: dict[str, str]) -> Target:
     return replace(target, note="; ".join(filter(None, notes))).lacking(reasons)
 
 
-def _refusal(function: Callable[..., Any], *arguments: Any) -> str:
-    """What the call raised, as text; empty if it answered, whatever it answered."""
-    try:
-        function(*arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a target must not end the judge
-        return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-    return ""
+def _refusal(came: Any) -> str:
+    """The exception as text; empty if an answer came, whatever it is."""
+    return f"{type(came).__name__}: {came}".partition("\n")[0][:200] if isinstance(came, BaseException) else ""

@@ -12,13 +12,16 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hsproj_verify.problems import Problem
 from hsproj_verify.targets import LIBRARIES, kind_of, python
 from hsproj_verify.targets._error import TargetError
+
+if TYPE_CHECKING:
+    from hsproj_verify.probing import PlainCall
 
 __all__ = ["CLAIMS", "COMPANIONS", "UNUSUAL", "Target", "TargetError", "load", "takes"]
 
@@ -111,6 +114,8 @@ class Target:
         (scores, targets, k) -> 1/2 ||p - targets||^2 of one row, a float.
     loss_and_grad : callable, optional
         (scores, targets, k) -> that loss and its gradient with respect to the scores, k being a constant.
+    first_calls : mapping
+        What came of the calls that a probe made, for a check to judge.
 
     Examples
     --------
@@ -135,6 +140,7 @@ class Target:
     constraint: str = "eq"
     assumed: Collection[str] = None  # type: ignore[assignment]  # never None afterwards
     unclaimed: Mapping[str, str] = field(default_factory=dict)
+    first_calls: Mapping[PlainCall, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         said = getattr(self.project, "hsproj_verify_claims", ())

@@ -66,13 +66,11 @@ def _receive(source: IO[bytes], jobs: queue.SimpleQueue[Job]) -> None:
 
 def _serve(recipe: Recipe, terms: Terms, path: Path, jobs: queue.SimpleQueue[Job], send: Callable[[Any], None]) -> None:
     logger = Logger(path)
-    target = recipe.make()
+    judged = _around(recipe.make(), logger.around)
     if recipe.probed:
         send(Probing())
-        found = probe(_around(target, logger.around))
-        target = replace(target, claims=found.claims, unclaimed=found.unclaimed, note=found.note, fixed_k=found.fixed_k)
-    loaded = Loaded.of(target)
-    judged = _around(target, logger.around)
+        judged = probe(judged)
+    loaded = Loaded.of(judged)
     _freeze_constants()
     send(loaded)
     while True:
@@ -82,7 +80,7 @@ def _serve(recipe: Recipe, terms: Terms, path: Path, jobs: queue.SimpleQueue[Job
                 send(run_check(job.check, judged, terms, logger.record))
                 continue
             logger.record([decode(value) for value in job.draws])
-            stopper = Stopper(target.origin, job.stop_at)
+            stopper = Stopper(judged.origin, job.stop_at)
             result = replay_check(job.check, _around(judged, stopper.around), terms, job.draws)
             send(cut_off(job, job.reason, loaded, terms, stopper.witness) if job.stop_at else result)
         except ReplayError as error:

@@ -16,7 +16,41 @@ import numpy as np
 from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, Witness, as_array, failed, fractions
 from hsproj_verify.checks._draw import Batch, draw_batch, of_dtype
 from hsproj_verify.checks._registry import check
+from hsproj_verify.probing import PlainCall, plain_calls
 from hsproj_verify.problems import array_source, error_in_eps
+
+
+@check("calling")
+def first_calls_get_right_answers(case: Case) -> None:
+    """The first calls of a process, plain ones, get right answers, as later ones do.
+
+    Made for: Tables and buffers that the first call fills after it has read them; compiled code whose first answer is that
+    of the example it was compiled for.
+    """
+    from hypothesis import strategies as st
+
+    target = case.target
+    calls = [*target.first_calls] or [*plain_calls(target)]
+    lines = ["import numpy as np", target.origin]
+    for kind, problems in case.draw(st.just([(call.kind, [*call.problems]) for call in calls])):
+        call = PlainCall(kind, tuple(replace(problem, constraint=target.constraint) for problem in problems))
+        came = target.first_calls[call] if call in target.first_calls else call.ask(target)
+        if isinstance(came, BaseException) and call.lacks(target):
+            continue  # found out
+        lines.append(call.source(target))
+        truth = [entry for row in call.truth for entry in row]
+        if isinstance(came, BaseException):
+            raise failed(f"it raised {type(came).__name__}: {came}", lines, str(came), truth)
+        try:
+            p = as_array(came)
+        except Raised as raised:
+            raise failed(f"it returned {raised}", lines, repr(came), truth) from raised
+        if p.shape != call.shape:
+            raise failed(f"shape {call.shape} came back as {p.shape}", lines, p, truth)
+        error = error_in_eps(p.ravel(), truth, call.problems[0].eps)
+        if not error <= case.tolerance:
+            which = f"call {len(lines) - 2} of a process"
+            raise failed(f"{which}: off by {error:.3g} eps (1 + p)", lines, p.ravel(), truth)
 
 
 @check("calling", "batch")

@@ -31,8 +31,13 @@ Row = Callable[[Array, float, float], Array]
 class Example:
     """An implementation that fails a check, and the Python it is made of."""
 
-    target: Target
+    make: Callable[[], Target]
     source: str
+
+    @property
+    def target(self) -> Target:
+        """The implementation, as a new process would have it."""
+        return self.make()
 
 
 FAILING: dict[str, Example] = {}
@@ -135,12 +140,15 @@ def _fails(*names: str, instead_of: str = "project", by_row: bool = False) -> Ca
     def register(wrong: Any) -> Any:
         source = inspect.getsource(wrong)
         source = source[re.search("^(def|class) ", source, re.MULTILINE).start() :]  # type: ignore[union-attr]
-        called: Any = _rows(wrong) if by_row else wrong() if inspect.isclass(wrong) else wrong
         origin = _ORIGIN if instead_of == "project" else _ORIGIN + f"\n# {instead_of}: the one above"
-        changes: dict[str, Any] = {instead_of: called}
-        target = replace(RIGHT, name=wrong.__name__, origin=origin, **changes)
+
+        def make() -> Target:
+            called: Any = _rows(wrong) if by_row else wrong() if inspect.isclass(wrong) else wrong
+            changes: dict[str, Any] = {instead_of: called}
+            return replace(RIGHT, name=wrong.__name__, origin=origin, **changes)
+
         for name in names:
-            FAILING[name] = Example(target, source)
+            FAILING[name] = Example(make, source)
         return wrong
 
     return register
@@ -425,6 +433,17 @@ def always_float64(x: Array, k: Any, temperature: Any = 1.0) -> Array:
 def centres_in_place(x: Array, k: Any, temperature: Any = 1.0) -> Array:
     x -= x.max()
     return project(x, k, temperature)
+
+
+@_fails("first_calls_get_right_answers")
+class FillsItsTableTooLate:
+    def __init__(self) -> None:
+        self.table = 0.0
+
+    def __call__(self, x: Array, k: Any, temperature: Any = 1.0) -> Array:
+        p = self.table * project(x, k, temperature)
+        self.table = 1.0
+        return p
 
 
 @_fails("a_whole_total_may_come_as_a_float")
