@@ -82,7 +82,9 @@ def _at_most_vjp(x: np.ndarray, k: Any, g: np.ndarray, *, temperature: Any = 1.0
 
 
 def _narrow(function: Callable[..., Any], **options: Any) -> Target:
-    return Target(function.__name__, function, **options).without("axis", "infinities", "layouts", "empty", "threads")
+    return Target(function.__name__, function, **options).without(
+        "axis", "infinities", "layouts", "empty", "threads", "long"
+    )
 
 
 # Those that a plain call finds out, and those that have to say so.

@@ -20,7 +20,7 @@ from hsproj_verify.report import Outcome
 from hsproj_verify.target import TargetError
 
 # Left out for time: nothing in them depends on how narrow a target is.
-SLOW = {"accurate_on_long_rows", "vjp_is_right_on_long_rows", "agrees_with_cvxpy"}
+SLOW = {"agrees_with_cvxpy"}
 
 
 def skipped(report: Report) -> dict[str, str]:

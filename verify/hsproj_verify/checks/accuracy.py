@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hsproj_verify.case import MODERATE, Case
-from hsproj_verify.checks._draw import long_problem
+from hsproj_verify.checks._draw import Batch, long_problem
 from hsproj_verify.checks._registry import check
-from hsproj_verify.problems import Problem
+from hsproj_verify.problems import Problem, error_in_eps
 
 
 def _accurate(case: Case, *families: str) -> None:
@@ -174,8 +174,56 @@ def accurate_on_long_rows(case: Case) -> None:
     Made for: PAV that adds up in float32: 100000 scores of .1 with k = 30000 sum to 30034.9.
     """
     problem = long_problem(case)
-    share = problem.k / max(len(problem.solution.free), 1)
-    case.close(case.project(problem), problem, "not the projection", factor=1.0 + share)
+    case.close(case.project(problem), problem, "not the projection", factor=_summed(problem))
+
+
+def _summed(problem: Problem) -> float:
+    """By how much more than an entry the total may be rounded: 1 + k / m, with m free entries."""
+    return 1.0 + problem.k / max(len(problem.solution.free), 1)
+
+
+LENGTHS = (*range(1, 65), *(2**e + beside for e in range(7, 12) for beside in (-1, 0, 1)))
+_SHORT = 64  # what is longer is asked of who claims long rows
+
+
+@check("accuracy", weight=1 / 40, costly=True)
+def accurate_at_every_length(case: Case) -> None:
+    """Within tolerance at each length from 1 to 64 and on both sides of the powers of two up to 2048, alone and in a batch.
+
+    Each is asked with all entries free, so that each score counts, and with scores on all sides of the threshold. The
+    tolerance is that of accurate_on_long_rows.
+
+    Made for: Loops over blocks whose tail is left out, or read past its end: right at most lengths, wrong at n % 8 == 7;
+    kernels for short rows that are entered at one length too many.
+    """
+    from hypothesis import strategies as st
+
+    rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
+    claims, fixed = {*case.target.claims}, case.target.fixed_k
+    for n in LENGTHS:
+        if n < (fixed or 0) or (n > _SHORT and "long" not in claims):
+            continue
+        for dtype in sorted({"float64", "float32"} & claims):
+            steps = 4 if "real-k" in claims else 1
+            k = round(steps * n * rng.uniform(0.3, 0.7)) / steps if fixed is None else float(fixed)
+            rows = _rows_at(n, k, dtype, rng)
+            problems = [case.posed(Problem(tuple(x.tolist()), k, dtype=dtype, family="lengths")) for x in rows]
+            for problem in problems:
+                case.close(case.project(problem), problem, f"wrong at n = {n}", factor=_summed(problem))
+            if "batch" not in claims:
+                continue
+            batch = Batch(case, problems, np.stack([p.x for p in problems]), np.array([p.total for p in problems]))
+            came = batch.project(batch.x.copy(), batch.k.copy())
+            for r, problem in enumerate(problems):
+                if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.tolerance * _summed(problem):
+                    raise batch.failure(f"row {r} of a batch is wrong at n = {n}", came[r], r, f"[{r}]")
+
+
+def _rows_at(n: int, k: float, dtype: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Scores so close together that all entries are free, if k is between 0 and n; and scores that are not."""
+    share = k / n
+    near = 0.45 * min(share, 1 - share)
+    return rng.uniform(-near, near, n).astype(dtype), rng.normal(0.0, 1.0, n).round(4).astype(dtype)
 
 
 @check("accuracy", "integers")

@@ -278,6 +278,12 @@ def ranks_in_eight_bits(x: Array, k: float, temperature: float) -> Array:
     return p
 
 
+@_fails("accurate_at_every_length", by_row=True)
+def reads_past_a_tail_of_seven(x: Array, k: float, temperature: float) -> Array:
+    blocks = np.append(x, x[-1:]) if x.size % 8 == 7 else x
+    return row_by_rationals(blocks, k, temperature)[: x.size]
+
+
 @_fails("integer_scores_are_promoted")
 def into_the_dtype_of_the_scores(x: Array, k: Any, temperature: Any = 1.0) -> Array:
     return project(x, k, temperature).astype(np.asarray(x).dtype)
