@@ -61,9 +61,9 @@ def _outcomes(report: Report) -> dict[str, str]:
         ("os.closerange(3, 64); time.sleep(1e6)", "went silent"),
         ("sys.exit(0)", "it raised SystemExit: 0"),
         ("raise ValueError('no')", "it raised ValueError: no"),
-        ("return None", "project returned NoneType"),
+        ("return None", "project returned None, not an array of shape (1,)"),
         ("return [float('nan')] * len(x)", "off by inf"),
-        ("return x[:0]", "project returned shape (0,)"),
+        ("return x[:0]", "project returned a (0,) array of int64, not an array of shape (1,)"),
     ],
 )
 def test_a_bad_target_costs_its_own_check(tmp_path: Path, action: str, reason: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from hsproj_verify import Report, check
 from hsproj_verify.case import Entry, Witness
+from hsproj_verify.checks.examples import project
 from hsproj_verify.cli import main
 from hsproj_verify.errors import Errors, Measurement, Worst
 from hsproj_verify.report import Outcome, Result
@@ -126,6 +127,90 @@ def test_entries_of_a_long_row_are_those_that_are_furthest_off() -> None:
     assert witness is not None
     assert 12 < len(witness.entries) <= 200
     assert [entry.at for entry in witness.entries] == sorted(entry.at for entry in witness.entries)
+
+
+# What is shown
+
+
+def _shown(function: Callable[..., Any], capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[Report, str]:
+    report = check(function, examples=40, **options)
+    report.print()
+    return report, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        (
+            lambda p: (p, 0.5),
+            "a tuple of 2 (a (1,) array of float64, float), not an array of shape (1,): return the array",
+        ),
+        (lambda p: [p], "a list of 1 (a (1,) array of float64), not an array of shape (1,): return the array alone"),
+        (lambda p: None, "None, not an array of shape (1,): return the answer, wherever it is written"),
+        (
+            lambda p: p[None],
+            "a (1, 1) array of float64, not an array of shape (1,): return it without the axis of length",
+        ),
+        (lambda p: np.ma.array(p), "a (1,) masked array, not an array of shape (1,): return an array without a mask"),
+        (lambda p: p.astype(str), "a (1,) array of <U32, not an array of shape (1,): return real numbers"),
+    ],
+    ids=["tuple", "list", "None", "axis", "mask", "strings"],
+)
+def test_one_mistake_of_form_is_told_once_and_first_with_what_to_return(
+    form: Callable[[Any], Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ["total_is_k", "accurate_on_tied_scores", "rows_are_independent", "no_scores_have_no_p"]
+    report, out = _shown(lambda x, k: form(project(x, k)), capsys, only=only)
+    first, *_ = out.splitlines()
+    assert first.startswith(f"4 of 4 checks failed alike: project returned {said}")
+    assert out.count("project returned") == 1
+    assert [group.names for group in report.alike] == [tuple(only)]
+    with pytest.raises(AssertionError, match="4 of 4 checks failed alike"):
+        report.raise_for_failures()
+
+
+def test_failures_of_one_cause_are_told_together_and_others_on_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    only = [
+        "zeros_have_no_sign",
+        "total_is_k",
+        "accurate_on_ordinary_scores",
+        "integer_scores_are_promoted",
+        "order_is_preserved",
+    ]
+
+    def integers(x: Any, k: Any) -> Any:
+        return project(x, k).astype(int)
+
+    _, out = _shown(integers, capsys, only=only)
+    assert out.startswith("3 of 5 checks failed alike: likely cause: entries are truncated to integers")
+    assert "in total_is_k, accurate_on_ordinary_scores, integer_scores_are_promoted\n" in out
+    _, out = _shown(_rescale, capsys, only=only[:3])
+    assert "alike" not in out
+    assert all(f"/ {name}: " in out for name in only[:3])
+
+
+def test_every_format_tells_failures_that_are_alike(tmp_path: Path) -> None:
+    report = check(lambda x, k: None, examples=5, only=ONLY)
+    (headline,) = [group.headline for group in report.alike]
+    assert headline.startswith("4 of 4 checks failed alike: project returned None")
+    for suffix in (".json", ".xml", ".html"):
+        report.write(tmp_path / f"report{suffix}")
+        assert headline in (tmp_path / f"report{suffix}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float16"])
+def test_a_witness_shows_an_answer_in_the_dtype_it_came_in(dtype: str) -> None:
+    only = [
+        "total_is_k",
+        "accurate_on_ordinary_scores",
+        "one_total_serves_all_rows",
+        "moves_no_further_than_the_scores",
+    ]
+    report = check(lambda x, k: (3 * project(x, k)).astype(dtype), only=only, examples=20)
+    assert len(report.failures) == len(only)
+    for failure in report.failures:
+        assert failure.witness is not None
+        assert failure.witness.came.endswith(f'dtype="{dtype}")')
 
 
 # JSON

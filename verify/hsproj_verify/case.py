@@ -62,6 +62,17 @@ class Raised(Exception):  # noqa: N818 - not an error of the judge either
     """The target raised, or returned what is no array of real numbers; the text says what."""
 
 
+class Numbers(np.ndarray):
+    """An answer as float64, to reckon with, which remembers the dtype it came in."""
+
+    came_in: np.dtype = np.dtype(np.float64)  # that of everything computed from it, too
+
+
+def as_it_came(array: np.ndarray) -> np.ndarray:
+    """The array in the dtype it came in, as witnesses show it."""
+    return array.view(np.ndarray).astype(array.came_in) if isinstance(array, Numbers) else array
+
+
 @dataclass(frozen=True)
 class Case:
     """One example of a check: draws inputs, calls the target, and knows how to fail with a witness."""
@@ -129,6 +140,16 @@ class Case:
         except BaseException as error:  # SystemExit too: a target must not end the judge
             raise Raised(f"{type(error).__name__}: {_text(error, str)}") from error
 
+    def array(
+        self, shape: tuple[int, ...], function: Callable[..., Any], *arguments: Any, doing: str = "project"
+    ) -> np.ndarray:
+        """What the target's function returns, as an array of this shape; `Raised` says what it did instead."""
+        try:
+            came = self.call(function, *arguments)
+        except Raised as raised:
+            raise Raised(f"it raised {raised}") from raised
+        return in_shape(came, shape, doing)
+
     def project(self, problem: Problem, x: np.ndarray | None = None, *, then: str = "") -> np.ndarray:
         """The target's answer to one row, as float64; fails if it raises or is no row of numbers.
 
@@ -151,13 +172,12 @@ class Case:
     ) -> np.ndarray:
         """What came, as a float64 array of this shape."""
         try:
-            array = as_array(came)
+            array = in_shape(came, shape, doing)
         except Raised as raised:
-            raise self.failure(problem, f"{doing} returned {raised}", _text(came), then=then, **shown) from None
-        if array.shape != shape:
-            reason = f"{doing} returned shape {array.shape} for shape {shape}"
-            raise self.failure(problem, reason, _text(came), then=then, **shown)
-        return array.astype(np.float64)
+            raise self.failure(problem, str(raised), _text(came), then=then, **shown) from None
+        numbers = array.astype(np.float64).view(Numbers)
+        numbers.came_in = array.dtype
+        return numbers
 
     def pull_back(self, problem: Problem, g: np.ndarray) -> np.ndarray:
         """The target's vjp of one row, as float64."""
@@ -278,7 +298,7 @@ class Case:
                 lambda: self.failure(problem, what, p, truth, **shown).witness,
             )
         if not error <= factor * self.allowed(problem):
-            against = "" if own is None else f" from {array_source(own)}"
+            against = "" if own is None else f" from {array_source(as_it_came(own))}"
             raise self.failure(problem, f"{what}: off by {error:.3g} eps (1 + p){against}", p, **shown)
 
     def allowed(self, problem: Problem) -> float:
@@ -307,6 +327,7 @@ _FAMILY_CLAIMS = {
 def failed(reason: str, lines: Sequence[str], came: Any, truth: Sequence[Fraction]) -> CheckFailure:
     """What to raise: the call as lines of Python, what came, and the truth; of long rows, what is furthest off."""
     code = "\n".join(line for line in lines if line)
+    came = as_it_came(came) if isinstance(came, np.ndarray) else came
     entries: tuple[Entry, ...] = ()
     if isinstance(came, np.ndarray) and came.ndim == 1 and came.size == len(truth):
         off = [as_float(a - b) for a, b in zip(fractions(came), truth, strict=True)]
@@ -354,6 +375,55 @@ def as_array(came: Any) -> np.ndarray:
     if kind not in "biuf":
         raise Raised(f"{type(came).__name__} of dtype {array.dtype}, not real numbers")
     return array
+
+
+def in_shape(came: Any, shape: tuple[int, ...], doing: str = "project") -> np.ndarray:
+    """What a target returned as an array of real numbers of this shape; `Raised` says what it is, and how to mend it.
+
+    Examples
+    --------
+    >>> from hsproj_verify.case import in_shape
+    >>> in_shape(None, (3,))
+    Traceback (most recent call last):
+    ...
+    hsproj_verify.case.Raised: project returned None, not an array of shape (3,): return the answer, wherever it is written
+    """
+    array: np.ndarray | None
+    try:
+        array = as_array(came)
+    except Raised:
+        array = None
+    if array is not None and array.shape == shape:
+        return array
+    advice = f": {said}" if (said := _advice(came, array, shape)) else ""
+    wanted = f"an array of shape {shape}" if shape else "a number"
+    raise Raised(f"{doing} returned {_described(came)}, not {wanted}{advice}")
+
+
+def _described(came: Any) -> str:
+    if isinstance(came, np.ma.MaskedArray):
+        return f"a {came.shape} masked array"
+    if isinstance(came, np.ndarray):
+        return f"a {came.shape} array of {came.dtype}"
+    if isinstance(came, tuple | list):
+        shown = [*map(_described, came[:3]), *["..."][: len(came) > 3]]
+        return f"a {type(came).__name__} of {len(came)} ({', '.join(shown)})"
+    return "None" if came is None else type(came).__name__
+
+
+def _advice(came: Any, array: np.ndarray | None, shape: tuple[int, ...]) -> str:
+    """What to do about an answer of another form, where there is one thing to do."""
+    if came is None:
+        return "return the answer, wherever it is written"
+    if isinstance(came, tuple | list) and came and getattr(came[0], "shape", None) == shape:
+        return "return the array alone"
+    if isinstance(came, np.ma.MaskedArray):
+        return "return an array without a mask"
+    if array is None:
+        return "return real numbers"
+    if array.ndim > len(shape) and array.size == math.prod(shape):
+        return "return it without the axis of length 1"
+    return ""
 
 
 def _text(value: Any, to_text: Callable[[Any], str] = repr) -> str:

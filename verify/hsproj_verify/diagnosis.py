@@ -341,7 +341,10 @@ _OF_ROWS: dict[str, Callable[[Numbers, float, float], Numbers]] = {
     "the answer is not brought back to the order of the scores: it comes sorted, smallest first": lambda x, k, tau: (
         sorted(_exact(x, k, tau))
     ),
-    "computed in float32, and returned as float64": _in_float32,
+    "entries are truncated to integers: the answer is written into an array of them": lambda x, k, tau: [
+        int(p) for p in _exact(x, k, tau)
+    ],
+    "computed in float32, where float64 is asked for": _in_float32,
 }
 
 

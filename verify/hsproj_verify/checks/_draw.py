@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from hsproj_verify.case import Case, CheckFailure, Raised, as_array, failed
+from hsproj_verify.case import Case, CheckFailure, Raised, failed
 from hsproj_verify.problems import Problem, array_source
 
 
@@ -66,13 +66,14 @@ class Batch:
 
     def project(self, x: np.ndarray, k: np.ndarray) -> np.ndarray:
         """The target's answer to these arrays, in its own dtype."""
+        return self.answer(self.case.target, x, k, self.problems[0].temperature)
+
+    def answer(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+        """What a function of the target answers, in its own dtype: an array as the scores are one."""
         try:
-            came = as_array(self.case.call(self.case.target, x, k, self.problems[0].temperature))
+            return self.case.array(self.x.shape, function, *arguments)
         except Raised as raised:
-            raise self.failure(f"a batch: {raised}", str(raised)) from raised
-        if came.shape != self.x.shape:
-            raise self.failure(f"a batch of shape {self.x.shape} came back as {came.shape}", came)
-        return came
+            raise self.failure(str(raised), str(raised)) from raised
 
 
 def of_dtype(failure: CheckFailure, came: np.dtype, wanted: np.dtype) -> CheckFailure:

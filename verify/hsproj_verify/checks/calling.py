@@ -13,7 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from hsproj_verify.case import MODERATE, Case, CheckFailure, Raised, Witness, as_array, failed, fractions
+from hsproj_verify.case import (
+    MODERATE,
+    Case,
+    CheckFailure,
+    Raised,
+    Witness,
+    as_array,
+    as_it_came,
+    failed,
+    fractions,
+    in_shape,
+)
 from hsproj_verify.checks._draw import Batch, draw_batch, of_dtype
 from hsproj_verify.checks._registry import check
 from hsproj_verify.probing import PlainCall, plain_calls
@@ -42,11 +53,9 @@ def first_calls_get_right_answers(case: Case) -> None:
         if isinstance(came, BaseException):
             raise failed(f"it raised {type(came).__name__}: {came}", lines, str(came), truth)
         try:
-            p = as_array(came)
+            p = in_shape(came, call.shape, "project" if call.kind in ("row", "rows", "own-k") else call.kind)
         except Raised as raised:
-            raise failed(f"it returned {raised}", lines, repr(came), truth) from raised
-        if p.shape != call.shape:
-            raise failed(f"shape {call.shape} came back as {p.shape}", lines, p, truth)
+            raise failed(str(raised), lines, came, truth) from raised
         error = error_in_eps(p.ravel(), truth, call.problems[0].eps)
         if not error <= case.tolerance:
             which = f"call {len(lines) - 2} of a process"
@@ -62,7 +71,7 @@ def rows_are_independent(case: Case) -> None:
     """
     batch = draw_batch(case)
     alone = [case.project(problem) for problem in batch.problems]
-    came = batch.project(batch.x.copy(), batch.k.copy()).astype(np.float64)
+    came = batch.project(batch.x.copy(), batch.k.copy())
     for r, problem in enumerate(batch.problems):
         if not error_in_eps(came[r], fractions(alone[r]), problem.eps) <= 2 * case.tolerance:
             raise batch.failure(f"row {r} is not what it is alone", came[r], r, f"[{r}]")
@@ -79,7 +88,7 @@ def a_bad_row_costs_no_other_row(case: Case) -> None:
     batch.x[1, 0] = np.nan
     temperature = batch.problems[0].temperature
     try:
-        came = as_array(case.call(case.target, batch.x.copy(), batch.k.copy(), temperature)).astype(np.float64)
+        came = as_array(case.call(case.target, batch.x.copy(), batch.k.copy(), temperature))
     except Raised:
         return
     if came.shape != batch.x.shape or not np.isnan(came[1]).all():
@@ -212,7 +221,9 @@ def the_same_call_gives_the_same_bits(case: Case) -> None:
     third = case.project(problem)
     for again in (second, third):
         if not np.array_equal(first, again, equal_nan=True):
-            raise case.failure(problem, f"the first call gave {array_source(first)}", again, others=[problem, other])
+            raise case.failure(
+                problem, f"the first call gave {array_source(as_it_came(first))}", again, others=[problem, other]
+            )
 
 
 @check("calling")
@@ -293,20 +304,14 @@ def one_total_serves_all_rows(case: Case) -> None:
     batch = replace(batch, k=np.asarray(first.total))
     came = _batch_answer(case, batch, first.total)
     for r, problem in enumerate(batch.problems):
-        if not error_in_eps(came[r].astype(np.float64), problem.solution.p, problem.eps) <= case.tolerance:
+        if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.tolerance:
             raise batch.failure(f"row {r} is not the projection with k = {first.total}", came[r], r, f"[{r}]")
 
 
 def _batch_answer(case: Case, batch: Batch, k: Any, temperature: Any = None, **options: Any) -> np.ndarray:
     """The target's answer to the batch called with this k, which may be a number."""
     temperature = batch.problems[0].temperature if temperature is None else temperature
-    try:
-        came = as_array(case.call(partial(case.target, **options), batch.x.copy(), k, temperature))
-    except Raised as raised:
-        raise batch.failure(f"a batch: {raised}", str(raised)) from raised
-    if came.shape != batch.x.shape:
-        raise batch.failure(f"a batch of shape {batch.x.shape} came back as {came.shape}", came)
-    return came
+    return batch.answer(partial(case.target, **options), batch.x.copy(), k, temperature)
 
 
 @check("calling", "batch", "own-k", "temperature", "own-temperature")
@@ -325,7 +330,7 @@ def a_row_may_have_its_own_temperature(case: Case) -> None:
     temperatures = np.array([problem.temperature for problem in batch.problems])
     came = _batch_answer(case, batch, batch.k.copy(), temperatures)
     for r, problem in enumerate(batch.problems):
-        if not error_in_eps(came[r].astype(np.float64), problem.solution.p, problem.eps) <= case.tolerance:
+        if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.tolerance:
             raise case.failure(problem, f"row {r} of a batch with the temperatures {temperatures.tolist()}", came[r])
 
 
@@ -347,13 +352,11 @@ def axis_says_which_way_rows_run(case: Case) -> None:
     lines = ["import numpy as np", case.target.origin, f"x = {array_source(x)}", f"k = {array_source(batch.k)}", call]
     truth = batch.problems[0].solution.p
     try:
-        came = as_array(case.call(partial(case.target, axis=axis), x, batch.k.copy(), temperature))
+        came = case.array(x.shape, partial(case.target, axis=axis), x, batch.k.copy(), temperature)
     except Raised as raised:
-        raise failed(f"axis={axis} raised {raised}", lines, str(raised), truth) from raised
-    if came.shape != x.shape:
-        raise failed(f"shape {x.shape} came back as {came.shape}", lines, came, truth)
+        raise failed(f"with axis={axis} {raised}", lines, str(raised), truth) from raised
     for r, (problem, row) in enumerate(zip(batch.problems, came.T if across else came, strict=True)):
-        if not error_in_eps(row.astype(np.float64), problem.solution.p, problem.eps) <= case.tolerance:
+        if not error_in_eps(row, problem.solution.p, problem.eps) <= case.tolerance:
             raise failed(f"row {r} is not the projection along axis {axis}", lines, row, problem.solution.p)
 
 
@@ -372,7 +375,10 @@ def answers_do_not_depend_on_earlier_calls(case: Case) -> None:
     case.close(after_another, other, "after a call of the same shape", others=[problem])
     if not np.array_equal(after_itself, after_another):
         raise case.failure(
-            other, f"another call before it gave {array_source(after_itself)}", after_another, others=[problem]
+            other,
+            f"another call before it gave {array_source(as_it_came(after_itself))}",
+            after_another,
+            others=[problem],
         )
 
 
@@ -425,7 +431,7 @@ def calls_side_by_side_give_the_same_bits(case: Case) -> None:
             problem, p = problems[i], case.numbers(answer, problems[i], problems[i].n)
             if not np.array_equal(p, alone[i], equal_nan=True):
                 others = [other for other in problems if other is not problem]
-                raise case.failure(problem, f"alone it gave {array_source(alone[i])}", p, others=others)
+                raise case.failure(problem, f"alone it gave {array_source(as_it_came(alone[i]))}", p, others=others)
 
 
 @check("calling", weight=0.25)

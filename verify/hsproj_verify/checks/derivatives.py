@@ -191,14 +191,14 @@ def rows_of_a_vjp_are_independent(case: Case) -> None:
     shape = batch.x.shape
     g = np.array([cotangent(case, shape[1], "float64") for _ in batch.problems])
     alone = [case.pull_back(problem, row) for problem, row in zip(batch.problems, g, strict=True)]
-    temperature = batch.problems[0].temperature
+    arguments = batch.x.copy(), batch.k.copy(), g.copy(), batch.problems[0].temperature
     try:
-        came = as_array(case.call(case.target.pull_back, batch.x.copy(), batch.k.copy(), g.copy(), temperature))
+        came = case.array(shape, case.target.pull_back, *arguments, doing="vjp")
     except Raised as raised:
-        raise batch.failure(f"its vjp of a batch: {raised}", str(raised)) from raised
+        raise case.failure(batch.problems[0], f"for a batch, {raised}", str(raised), cotangent=g[0]) from raised
     for r, problem in enumerate(batch.problems):
         unit = problem.eps * float(np.abs(g[r]).max()) / problem.temperature
-        if came.shape != shape or not np.abs(came[r] - alone[r]).max() <= 4 * case.tolerance * unit:
+        if not np.abs(came[r] - alone[r]).max() <= 4 * case.tolerance * unit:
             raise case.failure(problem, f"row {r} of a batch is not what it is alone", came, cotangent=g[r])
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hsproj_verify.case import Case, CheckFailure, Raised, Witness, as_array
+from hsproj_verify.case import Case, CheckFailure, Raised, Witness
 from hsproj_verify.checks._registry import check
 from hsproj_verify.oracles.certificate import certificate
 
@@ -53,11 +53,9 @@ def _accurate(case: Case, row: _Row) -> None:
         return CheckFailure(reason, Witness(code, came, exact))
 
     try:
-        p = as_array(case.call(case.target, x.copy(), row.k, row.temperature))
+        p = case.array(x.shape, case.target, x.copy(), row.k, row.temperature)
     except Raised as raised:
-        raise failure(f"{x.size} scores: {raised}", str(raised)) from raised
-    if p.shape != x.shape:
-        raise failure(f"shape {p.shape} for shape {x.shape}", f"shape {p.shape}")
+        raise failure(str(raised), str(raised)) from raised
     proof = certificate(x, row.k, p, temperature=row.temperature)
     error = proof.lower / (float(np.finfo(x.dtype).eps) * (1.0 + proof.nearest))
     came, exact = f"p[{proof.index}] = {float(p[proof.index])!r}", f"p[{proof.index}] = {proof.nearest!r}"

@@ -40,7 +40,7 @@ def junit(report: Report) -> str:
         case = ET.SubElement(suite, "testcase", classname="hsproj_verify", name="run", time=_seconds(0.0))
         ET.SubElement(case, "error", message=report.lack, type="incomplete")
     said = ET.SubElement(suite, "system-out")
-    said.text = printable(report.headline)
+    said.text = printable("\n".join([report.headline, *(group.headline for group in report.alike)]))
     ET.SubElement(suite, "system-err")
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"

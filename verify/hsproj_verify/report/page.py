@@ -13,7 +13,7 @@ from importlib import resources
 
 from hsproj_verify.case import Entry, Witness
 from hsproj_verify.errors import Measurement
-from hsproj_verify.report.results import Level, Outcome, Report, Result, counted, witness_lines
+from hsproj_verify.report.results import Alike, Level, Outcome, Report, Result, counted, witness_lines
 from hsproj_verify.report.text import number, printable
 
 _ROWS = 20  # entries of a witness in its table
@@ -26,6 +26,7 @@ def page(report: Report) -> str:
     parts = [_head(report), *_figure_of_errors(report), _checks(report)]
     if report.failures:
         parts.append("<h2>Failures</h2>")
+        parts += map(_alike, report.alike)
         parts += [_failure(result, i) for i, result in enumerate(report.failures)]
     data = json.dumps(report.to_dict(), indent=1).replace("<", "\\u003c")
     return _text("page.html").format(
@@ -129,6 +130,14 @@ _LONGEST_REASON = 300
 
 def _code(witness: Witness) -> str:
     return f'<pre tabindex="0"><code>{_html(chr(10).join(witness_lines(witness)))}</code></pre>'
+
+
+def _alike(group: Alike) -> str:
+    links = ", ".join(f'<a href="#{_html(name)}"><code>{_html(name)}</code></a>' for name in group.names)
+    return (
+        f'<div class="notice"><p class="reason">{_html(group.headline)}</p>'
+        f"<details><summary>Which</summary>{links}</details></div>"
+    )
 
 
 def _failure(result: Result, i: int) -> str:

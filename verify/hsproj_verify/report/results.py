@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,36 @@ def _worst(results: Iterable[Result]) -> Worst | None:
 
 
 @dataclass(frozen=True)
+class Alike:
+    """Failures that say the same: of one likely cause or, where none is known, of reasons that differ in numbers only."""
+
+    results: tuple[Result, ...]
+    of: int
+
+    @property
+    def headline(self) -> str:
+        """How many they are, and what they say."""
+        first = self.results[0]
+        said = f"likely cause: {first.cause}" if first.cause else first.reason
+        return f"{len(self.results)} of {self.of} checks failed alike: {said}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the checks."""
+        return tuple(result.name for result in self.results)
+
+
+_NUMBERS = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?|\binf\b|\bnan\b")
+_TUPLES = re.compile(r"\(#?(, ?#)*,?\)")
+_MANY = 3  # so many failures that are alike are told together
+
+
+def _kind(result: Result) -> str:
+    """The same for failures that are alike."""
+    return result.cause or _TUPLES.sub("(#)", _NUMBERS.sub("#", result.reason))
+
+
+@dataclass(frozen=True)
 class Report:
     """The verdict on one target.
 
@@ -193,19 +225,43 @@ class Report:
         """What the run as a whole lacks for a verdict on the target, if anything."""
         if self.interrupted:
             return "interrupted: a partial report"
-        counts = self.counts
-        executed = len(self.failures) + counts["passed"] + counts["expected_failures"]
-        return "" if executed else "no check was executed"
+        return "" if self.executed else "no check was executed"
+
+    @property
+    def executed(self) -> int:
+        """Number of checks that were not skipped."""
+        return len(self.results) - self.counts["skipped"]
 
     def raise_for_failures(self) -> None:
-        """Raise an AssertionError that shows every failure, if the verdict is "fail"."""
+        """Raise an AssertionError that shows the failures as `print` does, if the verdict is "fail"."""
         if self.verdict == "fail":
-            raise JudgedWrongError("\n\n".join([self.headline, *map(failure_text, self.failures)]))
+            raise JudgedWrongError("\n\n".join([self.headline, *self.texts()]))
 
     @property
     def failures(self) -> tuple[Result, ...]:
         """The results that make the verdict "fail"."""
         return tuple(r for r in self.results if r.outcome in (Outcome.FAILED, Outcome.UNEXPECTED_PASS))
+
+    @property
+    def alike(self) -> tuple[Alike, ...]:
+        """Failures that are alike, where there are three of them or more: the largest group first."""
+        groups: dict[str, list[Result]] = {}
+        for result in self.failures:
+            groups.setdefault(_kind(result), []).append(result)
+        many = [Alike(tuple(group), self.executed) for group in groups.values() if len(group) >= _MANY]
+        return tuple(sorted(many, key=lambda group: -len(group.results)))
+
+    def texts(self, longest: int | None = None) -> Iterator[str]:
+        """The failures for people: those that are alike told once, with the first witness, and then the others."""
+        told = {name for group in self.alike for name in group.names}
+        for group in self.alike:
+            shown = failure_text(replace(group.results[0], cause=""), longest).splitlines()
+            if not group.results[0].cause:
+                del shown[0]  # what the headline says
+            lines = [f"    {line.removeprefix('    ')}" for line in shown]
+            names = textwrap.wrap(", ".join(group.names), 110, initial_indent="    in ", subsequent_indent="       ")
+            yield "\n".join([shortened(printable(group.headline), longest), *lines, *names])
+        yield from (failure_text(result, longest) for result in self.failures if result.name not in told)
 
     @property
     def headline(self) -> str:
@@ -225,6 +281,7 @@ class Report:
             "examples": self.examples,
             "tolerance": self.tolerance,
             "counts": self.counts,
+            "alike": [{"headline": group.headline, "checks": [*group.names]} for group in self.alike],
             "checks": [result.to_dict() for result in self.results],
         }
 

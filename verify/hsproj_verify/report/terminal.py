@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hsproj_verify.errors import Worst
-from hsproj_verify.report.results import Outcome, Report, Result, counted, failure_text, witness_lines
+from hsproj_verify.report.results import Outcome, Report, Result, counted, witness_lines
 from hsproj_verify.report.text import number, printable, shortened
 
 _WIDTH = 120
@@ -19,7 +19,7 @@ _STYLES = {
 
 
 def show(report: Report) -> None:
-    """Print failures with their witnesses, then the table, then the worst error and the verdict."""
+    """Print failures with witnesses, those that are alike once, then the table, then the worst error and the verdict."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -27,8 +27,8 @@ def show(report: Report) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
-    for result in report.failures:
-        console.print(Text(failure_text(result, _LONGEST)), end="\n\n", soft_wrap=True)
+    for text in report.texts(_LONGEST):
+        console.print(Text(text), end="\n\n", soft_wrap=True)
     note = printable(report.note) or None
     table = Table(title=Text(printable(report.target)), caption=note and Text(note), title_justify="left")
     table.caption_justify = "left"
