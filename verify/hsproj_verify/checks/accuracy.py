@@ -215,7 +215,9 @@ def accurate_at_every_length(case: Case) -> None:
             batch = Batch(case, problems, np.stack([p.x for p in problems]), np.array([p.total for p in problems]))
             came = batch.project(batch.x.copy(), batch.k.copy())
             for r, problem in enumerate(problems):
-                if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.tolerance * _summed(problem):
+                if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.allowed(problem) * _summed(
+                    problem
+                ):
                     raise batch.failure(f"row {r} of a batch is wrong at n = {n}", came[r], r, f"[{r}]")
 
 
