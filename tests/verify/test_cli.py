@@ -66,7 +66,7 @@ def test_failing_target_exits_with_1_and_prints_a_witness(
     report = tmp_path / "report.json"
     assert main(["check", f"{wrong}:rescale", "--vjp", f"{wrong}:zero", "--report", str(report)]) == 1
     out = capsys.readouterr().out
-    assert "accuracy / accurate_on_ordinary_scores" in out
+    assert "checks failed alike: likely cause: equals clip-then-rescale" in out
     assert "# came:" in out
     assert "# exact:" in out
     read = json.loads(report.read_text())
