@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -195,24 +196,34 @@ class Case:
             raise self.failure(problem, f"its {name} raised {raised}", str(raised), companion=(name, v)) from raised
         return self.numbers(came, problem, problem.n, doing=name, companion=(name, v))
 
-    def lose(self, problem: Problem, targets: np.ndarray) -> float:
-        """The target's loss of one row."""
-        name = "loss_and_grad" if self.target.loss is None else "loss"
-        return self._loss(name, self.target.lose, problem, targets, lambda came: (came, None))[0]
+    def lose(self, problem: Problem, targets: np.ndarray, kind: str = "loss", **options: Any) -> float:
+        """The target's loss of one row, of this kind."""
+        name = self.target.that_loses(kind)
+        function = partial(self.target.lose, kind=kind, **options)
+        return self._loss(name, function, problem, targets, lambda came: (came, None), options)[0]
 
-    def lose_with_gradient(self, problem: Problem, targets: np.ndarray) -> tuple[float, np.ndarray]:
-        """The target's loss of one row and its gradient, as float64."""
+    def lose_with_gradient(
+        self, problem: Problem, targets: np.ndarray, kind: str = "loss", **options: Any
+    ) -> tuple[float, np.ndarray]:
+        """The target's loss of one row, of this kind, and its gradient, as float64."""
 
         def pair(came: Any) -> tuple[Any, Any]:
             loss, gradient = came
             return loss, gradient
 
-        return self._loss("loss_and_grad", self.target.lose_with_gradient, problem, targets, pair)
+        function = partial(self.target.lose_with_gradient, kind=kind, **options)
+        return self._loss(f"{kind}_and_grad", function, problem, targets, pair, options)
 
     def _loss(
-        self, name: str, function: Callable[..., Any], problem: Problem, y: np.ndarray, split: Callable[[Any], Any]
+        self,
+        name: str,
+        function: Callable[..., Any],
+        problem: Problem,
+        y: np.ndarray,
+        split: Callable[[Any], Any],
+        options: Mapping[str, Any],
     ) -> tuple[float, np.ndarray]:
-        shown: dict[str, Any] = {"companion": (name, y)}
+        shown: dict[str, Any] = {"companion": (name, y), "options": options}
         self.demand_claimed(problem)
         try:
             came = self.call(function, problem.x, y.copy(), problem.total, problem.temperature)
@@ -239,6 +250,7 @@ class Case:
         *,
         cotangent: np.ndarray | None = None,
         companion: tuple[str, np.ndarray] | None = None,
+        options: Mapping[str, Any] | None = None,
         then: str = "",
         others: Sequence[Problem] = (),
         last: Sequence[str] = (),
@@ -246,20 +258,23 @@ class Case:
         """Python that makes the calls of a witness: other ones first, then the one that matters, then what is looked at.
 
         The one that matters is a call of the projection; of the vjp, given a `cotangent`; of another `companion`, given its
-        name and the array it takes.
+        name, the array it takes, and `options` that it takes by name.
         """
         x = f"x = {array_source(problem.x)}"
         lines = ["import numpy as np", self.target.origin]
         lines += [self.call_source(other, array_source(other.x)) for other in others]
         if cotangent is not None:
             companion = ("vjp", cotangent)
-        return [*lines, x, then, self.call_source(problem, "x", companion), *last]
+        return [*lines, x, then, self.call_source(problem, "x", companion, **(options or {})), *last]
 
-    def call_source(self, problem: Problem, x: str, companion: tuple[str, np.ndarray] | None = None) -> str:
+    def call_source(
+        self, problem: Problem, x: str, companion: tuple[str, np.ndarray] | None = None, **options: Any
+    ) -> str:
         """The call of the target, or of a companion with the array it takes, as Python."""
         name, arrays = ("project", []) if companion is None else (companion[0], [array_source(companion[1])])
         k, temperature = number_source(problem.total), number_source(problem.temperature)
-        return self.target.call_source(name, x, k, *arrays, temperature=temperature)
+        named: dict[str, Any] = {option: number_source(value) for option, value in options.items()}
+        return self.target.call_source(name, x, k, *arrays, temperature=temperature, **named)
 
     def failure(
         self, problem: Problem, reason: str, came: Any, truth: Sequence[Fraction] | None = None, **shown: Any

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-COMPANIONS = ("vjp", "jvp", "loss", "loss_and_grad")
+COMPANIONS = (
+    "vjp",
+    "jvp",
+    "loss",
+    "loss_and_grad",
+    "fenchel_young_loss",
+    "fenchel_young_loss_and_grad",
+    "cross_entropy_loss",
+    "cross_entropy_loss_and_grad",
+    "zero_one_loss",
+    "top_k_zero_one_loss",
+)
 BUDGETS = ("quick", "standard", "deep")
 
 

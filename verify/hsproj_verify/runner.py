@@ -36,6 +36,12 @@ def check(
     jvp: str | Callable[..., object] | None = None,
     loss: str | Callable[..., object] | None = None,
     loss_and_grad: str | Callable[..., object] | None = None,
+    fenchel_young_loss: str | Callable[..., object] | None = None,
+    fenchel_young_loss_and_grad: str | Callable[..., object] | None = None,
+    cross_entropy_loss: str | Callable[..., object] | None = None,
+    cross_entropy_loss_and_grad: str | Callable[..., object] | None = None,
+    zero_one_loss: str | Callable[..., object] | None = None,
+    top_k_zero_one_loss: str | Callable[..., object] | None = None,
     claiming: Sequence[str] = (),
     without: Sequence[str] = (),
     seed: int = 0,
@@ -56,7 +62,7 @@ def check(
     ----------
     target : str, Target or callable
         ``package.module:function``, ``path/to/file.py:function``, or the thing itself.
-    vjp, jvp, loss, loss_and_grad : str or callable, optional
+    vjp, jvp, loss, loss_and_grad, ... : str or callable, optional
         What it brings beside: see `Target`.
     claiming, without : sequence of str
         Claims that it makes, or does not make, whatever it says itself.
@@ -103,7 +109,19 @@ def check(
     >>> report.verdict, report.counts["passed"], report.counts["failed"]
     ('fail', 1, 1)
     """
-    recipe = Recipe(target, _given(vjp=vjp, jvp=jvp, loss=loss, loss_and_grad=loss_and_grad), claiming, without)
+    companions = _given(
+        vjp=vjp,
+        jvp=jvp,
+        loss=loss,
+        loss_and_grad=loss_and_grad,
+        fenchel_young_loss=fenchel_young_loss,
+        fenchel_young_loss_and_grad=fenchel_young_loss_and_grad,
+        cross_entropy_loss=cross_entropy_loss,
+        cross_entropy_loss_and_grad=cross_entropy_loss_and_grad,
+        zero_one_loss=zero_one_loss,
+        top_k_zero_one_loss=top_k_zero_one_loss,
+    )
+    recipe = Recipe(target, companions, claiming, without)
     expected = dict(expected_failures or {})
     names = list(CHECKS) if only is None else list(dict.fromkeys(only))
     demand_known([*names, *expected])

@@ -52,6 +52,12 @@ CLAIMS = {
     "jvp": "has a Jacobian-vector product",
     "loss": "has the HyperSimplex loss of a row",
     "loss-gradient": "has that loss together with its gradient",
+    "fenchel-young": "has the Fenchel-Young loss of a row",
+    "fenchel-young-gradient": "has that loss together with its gradient",
+    "cross-entropy": "has the cross entropy of a row of p, with a floor under it",
+    "cross-entropy-gradient": "has that cross entropy together with its gradient",
+    "zero-one": "has the share of wrong decisions in a row",
+    "top-k-zero-one": "has the share of a row's positives that its k highest scores miss",
     "own-temperature": "takes a temperature for each row of a batch",
     "vjp-batch": "its vjp takes batches, too",
     "rounded": "gives the float nearest to the exact answer, ties to even",
@@ -67,11 +73,29 @@ COMPANIONS = {
     "jvp": "its Jacobian-vector product, called as jvp(x, k, v)",
     "loss": "1/2 ||p - targets||^2 of one row, called as loss(scores, targets, k)",
     "loss_and_grad": "(that loss, its gradient in the scores), called as loss_and_grad(scores, targets, k)",
+    "fenchel_young_loss": "the Fenchel-Young loss of one row, called as fenchel_young_loss(scores, targets)",
+    "fenchel_young_loss_and_grad": "(that loss, its gradient in the scores), called likewise",
+    "cross_entropy_loss": "-sum(targets log max(p, floor)) of one row, called as cross_entropy_loss(scores, targets, k), "
+    "with floor= if it takes that",
+    "cross_entropy_loss_and_grad": "(that loss, its gradient in the scores), called likewise",
+    "zero_one_loss": "the share of wrong decisions in one row, called as zero_one_loss(scores, targets, k)",
+    "top_k_zero_one_loss": "the share of one row's positives that its k highest scores miss, called likewise",
 }
 """What a target may bring beside its projection: fields of `Target`, options of the command line, names in witnesses."""
 
 # Which companions make a claim possible: any of them.
-_NEEDED = {"vjp": ("vjp",), "jvp": ("jvp",), "loss": ("loss", "loss_and_grad"), "loss-gradient": ("loss_and_grad",)}
+_NEEDED = {
+    "vjp": ("vjp",),
+    "jvp": ("jvp",),
+    "loss": ("loss", "loss_and_grad"),
+    "loss-gradient": ("loss_and_grad",),
+    "fenchel-young": ("fenchel_young_loss", "fenchel_young_loss_and_grad"),
+    "fenchel-young-gradient": ("fenchel_young_loss_and_grad",),
+    "cross-entropy": ("cross_entropy_loss", "cross_entropy_loss_and_grad"),
+    "cross-entropy-gradient": ("cross_entropy_loss_and_grad",),
+    "zero-one": ("zero_one_loss",),
+    "top-k-zero-one": ("top_k_zero_one_loss",),
+}
 
 PROBED = frozenset({"vectors", "batch", "any-k", "own-k", "real-k", "float64", "float32"})
 """Claims that are assumed of a target that says nothing, until it refuses a plain case: see `hsproj_verify.probing`."""
@@ -114,6 +138,13 @@ class Target:
         (scores, targets, k) -> 1/2 ||p - targets||^2 of one row, a float.
     loss_and_grad : callable, optional
         (scores, targets, k) -> that loss and its gradient with respect to the scores, k being a constant.
+    fenchel_young_loss, fenchel_young_loss_and_grad : callable, optional
+        Likewise for max_p (s.p - tau/2 ||p||^2) + tau/2 ||y||^2 - s.y; (scores, targets), whose total is k.
+    cross_entropy_loss, cross_entropy_loss_and_grad : callable, optional
+        (scores, targets, k) or (scores, targets, k, floor=floor) -> -sum(y log max(p, floor)).
+    zero_one_loss, top_k_zero_one_loss : callable, optional
+        (scores, targets, k) -> of one row, with its k highest scores taken for ones: the share of wrong decisions, and the
+        share of missed positives. Ties may be broken in any way, or at random on average.
     first_calls : mapping
         What came of the calls that a probe made, for a check to judge.
 
@@ -123,7 +154,7 @@ class Target:
     >>> from hsproj_verify.target import Target
     >>> uniform = Target("uniform", lambda x, k: np.full(x.shape, k / x.shape[-1]))
     >>> sorted(set(uniform.claims))[:3]
-    ['any-k', 'batch', 'empty']
+    ['any-k', 'batch', 'edge-k']
     """
 
     name: str
@@ -136,6 +167,12 @@ class Target:
     jvp: Callable[..., Any] | None = None
     loss: Callable[..., Any] | None = None
     loss_and_grad: Callable[..., Any] | None = None
+    fenchel_young_loss: Callable[..., Any] | None = None
+    fenchel_young_loss_and_grad: Callable[..., Any] | None = None
+    cross_entropy_loss: Callable[..., Any] | None = None
+    cross_entropy_loss_and_grad: Callable[..., Any] | None = None
+    zero_one_loss: Callable[..., Any] | None = None
+    top_k_zero_one_loss: Callable[..., Any] | None = None
     fixed_k: float | None = None
     constraint: str = "eq"
     assumed: Collection[str] = None  # type: ignore[assignment]  # never None afterwards
@@ -246,15 +283,37 @@ class Target:
         """The target's jvp, as it came."""
         return self._call("jvp", x, k, v, temperature=temperature)
 
-    def lose(self, scores: np.ndarray, targets: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
-        """The target's loss, as it came."""
-        if self.loss is None:
-            return self.lose_with_gradient(scores, targets, k, temperature)[0]
-        return self._call("loss", scores, k, targets, temperature=temperature)
+    def lose(
+        self,
+        scores: np.ndarray,
+        targets: np.ndarray,
+        k: Any,
+        temperature: float = 1.0,
+        *,
+        kind: str = "loss",
+        **options: Any,
+    ) -> Any:
+        """The target's loss of this kind, as it came."""
+        if self.that_loses(kind) == kind:
+            return self._call(kind, scores, k, targets, temperature=temperature, **options)
+        return self.lose_with_gradient(scores, targets, k, temperature, kind=kind, **options)[0]
 
-    def lose_with_gradient(self, scores: np.ndarray, targets: np.ndarray, k: Any, temperature: float = 1.0) -> Any:
-        """The target's loss and gradient, as they came."""
-        return self._call("loss_and_grad", scores, k, targets, temperature=temperature)
+    def lose_with_gradient(
+        self,
+        scores: np.ndarray,
+        targets: np.ndarray,
+        k: Any,
+        temperature: float = 1.0,
+        *,
+        kind: str = "loss",
+        **options: Any,
+    ) -> Any:
+        """The target's loss of this kind and its gradient, as they came."""
+        return self._call(f"{kind}_and_grad", scores, k, targets, temperature=temperature, **options)
+
+    def that_loses(self, kind: str) -> str:
+        """Which of its functions gives the loss of this kind: that of its name, or the one with the gradient."""
+        return kind if getattr(self, kind) is not None else f"{kind}_and_grad"
 
     def _call(self, name: str, x: np.ndarray, k: Any, *arrays: Any, temperature: Any, **options: Any) -> Any:
         function = getattr(self, name)
@@ -271,23 +330,28 @@ class Target:
             raise ValueError(f"scores of shape {x.shape} came back as {np.shape(came)}")
         return came[0]
 
-    def call_source(self, name: str, x: str, k: str, *arrays: str, temperature: str, ndim: int = 1) -> str:
+    def call_source(
+        self, name: str, x: str, k: str, *arrays: str, temperature: str, ndim: int = 1, **options: str
+    ) -> str:
         """A call of one of its functions, given and returned as Python."""
         rows = self._wants_rows(name, ndim)
         if rows:
             x, arrays = f"({x})[None]", tuple(f"{array}[None]" for array in arrays)
             k = f"np.array([{k}])" if "own-k" in self.claims else k
-        option = [f"temperature={temperature}"] if self.takes_temperature(name) else []
+        if self.takes_temperature(name):
+            options["temperature"] = temperature
+        named = [f"{option}={value}" for option, value in options.items()]
         called = "function" if name == "project" else name
-        return f"{called}({', '.join([*self._ordered(name, x, k, *arrays), *option])})" + "[0]" * rows
+        return f"{called}({', '.join([*self._ordered(name, x, k, *arrays), *named])})" + "[0]" * rows
 
     def _wants_rows(self, name: str, ndim: int) -> bool:
         """Whether a single row is handed to it as a batch of one. A loss is that of one row, always."""
         return ndim == 1 and "vectors" not in self.claims and name in ("project", "vjp", "jvp")
 
     def _ordered(self, name: str, x: Any, k: Any, *arrays: Any) -> list[Any]:
-        totals = [k] if self.fixed_k is None else []
-        return [x, *arrays, *totals] if name.startswith("loss") else [x, *totals, *arrays]
+        # The targets of a Fenchel-Young loss say what k is.
+        totals = [k] if self.fixed_k is None and not name.startswith("fenchel_young") else []
+        return [x, *arrays, *totals] if "loss" in name else [x, *totals, *arrays]
 
     def takes_temperature(self, name: str) -> bool:
         """Whether this one of its functions takes temperature=, and the target claims so."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hsproj_verify import Target
+from right._losses import losses
 
 Array = np.ndarray
 
@@ -79,6 +80,7 @@ def operator(name: str, solve: Solve, *, without: tuple[str, ...] = ()) -> Targe
         jvp=products(tangent),
         loss=loss,
         loss_and_grad=loss_and_grad,
+        **losses(solve, centred),
         origin="function = ...",
     )
     return target.claiming("own-temperature", "vjp-batch").without(*without)

@@ -21,7 +21,7 @@ import numpy as np
 
 from hsproj_verify.oracles import exact
 from hsproj_verify.oracles.certificate import certificate
-from hsproj_verify.target import Target
+from hsproj_verify.target import COMPANIONS, Target
 
 Array = np.ndarray
 Row = Callable[[Array, float, float], Array]
@@ -124,13 +124,52 @@ def loss(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> f
     return loss_and_grad(scores, targets, k, temperature)[0]
 
 
+def fenchel_young_loss_and_grad(scores: Array, targets: Array, temperature: float = 1.0) -> tuple[float, Array]:
+    """The exact Fenchel-Young loss and gradient."""
+    y = targets.tolist()
+    solution = exact.solve(scores.tolist(), sum(map(Fraction, y)), temperature)
+    gradient = [float(p - Fraction(t)) for p, t in zip(solution.p, y, strict=True)]
+    return float(solution.fenchel_young_loss(y)), np.array(gradient, dtype=scores.dtype)
+
+
+def fenchel_young_loss(scores: Array, targets: Array, temperature: float = 1.0) -> float:
+    """The exact Fenchel-Young loss."""
+    return fenchel_young_loss_and_grad(scores, targets, temperature)[0]
+
+
+def cross_entropy_loss_and_grad(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0, floor: float = 1e-12
+) -> tuple[float, Array]:
+    """The cross entropy of the exact p, and its exact gradient."""
+    solution, y = exact.solve(scores.tolist(), k, temperature), targets.tolist()
+    gradient = [float(v) for v in solution.cross_entropy_gradient(y, floor)]
+    return solution.cross_entropy_loss(y, floor), np.array(gradient, dtype=scores.dtype)
+
+
+def cross_entropy_loss(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0, floor: float = 1e-12
+) -> float:
+    """The cross entropy of the exact p."""
+    return cross_entropy_loss_and_grad(scores, targets, k, temperature, floor)[0]
+
+
+def zero_one_loss(scores: Array, targets: Array, k: int) -> float:
+    """The share of wrong decisions, ties broken by position."""
+    ones = np.argsort(-scores, kind="stable")[:k]
+    return float(np.mean(np.isin(np.arange(scores.size), ones) != targets))
+
+
+def top_k_zero_one_loss(scores: Array, targets: Array, k: int) -> float:
+    """The share of missed positives, likewise."""
+    ones = np.argsort(-scores, kind="stable")[:k]
+    return 1 - float(targets[ones].sum() / targets.sum())
+
+
+_COMPANIONS = {name: globals()[name] for name in COMPANIONS}
 _ORIGIN = "\n".join(
-    f"from hsproj_verify.checks.examples import {name}"
-    for name in ("project as function", "vjp", "jvp", "loss", "loss_and_grad")
+    f"from hsproj_verify.checks.examples import {name}" for name in ("project as function", *_COMPANIONS)
 )
-RIGHT = Target("right", project, vjp, origin=_ORIGIN, jvp=jvp, loss=loss, loss_and_grad=loss_and_grad).claiming(
-    "rounded", "own-temperature", "vjp-batch"
-)
+RIGHT = Target("right", project, origin=_ORIGIN, **_COMPANIONS).claiming("rounded", "own-temperature", "vjp-batch")
 """An implementation that passes every check."""
 
 
@@ -659,6 +698,86 @@ def loss_with_the_threshold_held_constant(
 def subtracts_in_place(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
     targets -= project(scores, k, temperature)
     return 0.5 * float((targets**2).sum())
+
+
+@_fails("fenchel_young_loss_is_the_definition", instead_of="fenchel_young_loss")
+def without_the_temperature_of_the_regulariser(scores: Array, targets: Array, temperature: float = 1.0) -> float:
+    p = project(scores, targets.sum(), temperature)
+    return float(scores @ (p - targets) + (targets @ targets - p @ p) / 2)
+
+
+@_fails("fenchel_young_loss_is_right_with_a_huge_offset", instead_of="fenchel_young_loss")
+def definition_in_floats(scores: Array, targets: Array, temperature: float = 1.0) -> float:
+    p = project(scores, targets.sum(), temperature)
+    return float((scores @ p - temperature / 2 * p @ p) - (scores @ targets - temperature / 2 * targets @ targets))
+
+
+@_fails(
+    "fenchel_young_loss_is_zero_at_the_target_alone",
+    "fenchel_young_loss_is_convex",
+    instead_of="fenchel_young_loss",
+)
+def distance_of_p(scores: Array, targets: Array, temperature: float = 1.0) -> float:
+    return temperature / 2 * float(((project(scores, targets.sum(), temperature) - targets) ** 2).sum())
+
+
+@_fails(
+    "fenchel_young_gradient_is_p_minus_the_target",
+    "fenchel_young_gradient_survives_a_wrong_vertex",
+    instead_of="fenchel_young_loss_and_grad",
+)
+def gradient_through_p(scores: Array, targets: Array, temperature: float = 1.0) -> tuple[float, Array]:
+    k = targets.sum()
+    loss = fenchel_young_loss(scores, targets, temperature)
+    return loss, vjp(scores, k, project(scores, k, temperature) - targets, temperature)
+
+
+@_fails("fenchel_young_gradient_predicts_its_own_loss", instead_of="fenchel_young_loss_and_grad")
+def loss_in_other_units_than_its_gradient(
+    scores: Array, targets: Array, temperature: float = 1.0
+) -> tuple[float, Array]:
+    loss, gradient = fenchel_young_loss_and_grad(scores, targets, temperature)
+    return 4 * loss, gradient
+
+
+@_fails("cross_entropy_is_that_of_p", instead_of="cross_entropy_loss")
+def cross_entropy_of_a_softmax(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0, floor: float = 1e-12
+) -> float:
+    z = scores / temperature - (scores / temperature).max()
+    return -float((targets * (z - np.log(np.exp(z).sum()))).sum())
+
+
+@_fails("cross_entropy_below_the_floor_is_that_of_the_floor", instead_of="cross_entropy_loss")
+def another_floor_than_it_was_told(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0, floor: float = 1e-12
+) -> float:
+    return -float((targets * np.log(np.maximum(project(scores, k, temperature), 1e-12))).sum())
+
+
+@_fails("cross_entropy_gradient_matches_the_exact_one", instead_of="cross_entropy_loss_and_grad")
+def cross_entropy_gradient_as_of_a_softmax(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0, floor: float = 1e-12
+) -> tuple[float, Array]:
+    return cross_entropy_loss(scores, targets, k, temperature, floor), project(scores, k, temperature) - targets
+
+
+@_fails("cross_entropy_gradient_is_zero_below_the_floor", instead_of="cross_entropy_loss_and_grad")
+def clamps_the_denominator_only(
+    scores: Array, targets: Array, k: float, temperature: float = 1.0, floor: float = 1e-12
+) -> tuple[float, Array]:
+    slopes = -targets / np.maximum(project(scores, k, temperature), floor)
+    return cross_entropy_loss(scores, targets, k, temperature, floor), vjp(scores, k, slopes, temperature)
+
+
+@_fails("zero_one_loss_counts_wrong_decisions", instead_of="zero_one_loss")
+def decides_at_zero(scores: Array, targets: Array, k: int) -> float:
+    return float(np.mean((scores > 0) != targets))
+
+
+@_fails("top_k_zero_one_loss_counts_missed_positives", instead_of="top_k_zero_one_loss")
+def share_of_the_k_that_are_wrong(scores: Array, targets: Array, k: int) -> float:
+    return 1 - float(targets[np.argsort(-scores, kind="stable")[:k]].sum() / max(k, 1))
 
 
 # Large rows

@@ -19,7 +19,7 @@ def _problem(case: Case, name: str, *families: str, min_size: int = 2) -> Proble
 
 
 def _loss_of(case: Case) -> str:
-    return "loss" if case.target.loss is not None else "loss_and_grad"
+    return case.target.that_loses("loss")
 
 
 def _allowed(case: Case, problem: Problem, y: np.ndarray) -> Fraction:

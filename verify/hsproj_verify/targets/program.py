@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from hsproj_verify.target import COMPANIONS
 from hsproj_verify.targets._error import TargetError
 
 PROTOCOL = 1
@@ -27,7 +28,7 @@ PROTOCOL = 1
 TIMEOUT = 90.0
 """Seconds for one reply. Workers end a call that takes too long well before that."""
 
-OPERATIONS = ("project", "vjp", "jvp", "loss", "loss_and_grad")
+OPERATIONS = ("project", *COMPANIONS)
 
 UNCLAIMED = {
     "batch": "programs are asked for one row at a time unless they say that they take batches",
@@ -302,29 +303,31 @@ def _product(name: str, letter: str) -> Callable[[Program], Callable[..., Any]]:
     return of
 
 
-def _loss(program: Program) -> Callable[..., Any]:
-    def loss(scores: Any, targets: Any, k: Any = None, *, temperature: Any = 1.0) -> Any:
-        request = _request(scores, k, temperature)
-        return floats(program.ask("loss", **request, targets=numbers(targets)), np.float64)[()]
+def _loss(name: str) -> Callable[[Program], Callable[..., Any]]:
+    def of(program: Program) -> Callable[..., Any]:
+        def ask(scores: Any, targets: Any, k: Any, temperature: Any, **options: Any) -> Any:
+            request = _request(scores, k, temperature)
+            result = program.ask(name, **request, targets=numbers(targets), **options)
+            if not name.endswith("_and_grad"):
+                return floats(result, np.float64)[()]
+            if not isinstance(result, list) or len(result) != 2:
+                raise ProgramError(f"the result of {name} is [loss, [gradient]]; got {json.dumps(result):.100}")
+            return floats(result[0], np.float64)[()], floats(result[1], request["dtype"])
 
-    return loss
+        def loss(scores: Any, targets: Any, k: Any = None, *, temperature: Any = 1.0) -> Any:
+            return ask(scores, targets, k, temperature)
 
+        def loss_with_a_floor(scores: Any, targets: Any, k: Any = None, *, floor: float, temperature: Any = 1.0) -> Any:
+            return ask(scores, targets, k, temperature, floor=floor)
 
-def _loss_and_grad(program: Program) -> Callable[..., Any]:
-    def loss_and_grad(scores: Any, targets: Any, k: Any = None, *, temperature: Any = 1.0) -> Any:
-        request = _request(scores, k, temperature)
-        result = program.ask("loss_and_grad", **request, targets=numbers(targets))
-        if not isinstance(result, list) or len(result) != 2:
-            raise ProgramError(f"the result of loss_and_grad is [loss, [gradient]]; got {json.dumps(result):.100}")
-        return floats(result[0], np.float64)[()], floats(result[1], request["dtype"])
+        return loss_with_a_floor if name.startswith("cross_entropy") else loss
 
-    return loss_and_grad
+    return of
 
 
 _OPERATIONS: Mapping[str, Callable[[Program], Callable[..., Any]]] = {
     "project": _project,
     "vjp": _product("vjp", "g"),
     "jvp": _product("jvp", "v"),
-    "loss": _loss,
-    "loss_and_grad": _loss_and_grad,
+    **{name: _loss(name) for name in COMPANIONS if "loss" in name},
 }
