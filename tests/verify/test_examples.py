@@ -16,6 +16,7 @@ def test_the_right_example_passes_every_check() -> None:
 RAISING = {
     "one_total_serves_all_rows",
     "no_scores_have_no_p",
+    "numbers_may_be_those_of_numpy",
     "ordinary_calls_give_no_warning",
     "a_batch_without_rows_has_an_answer_without_rows",
     "a_whole_total_may_come_as_a_float",

@@ -41,7 +41,7 @@ def _judge(project: Callable[..., Array], *names: str, examples: int = 40) -> Re
 
 
 def test_pairwise_sums_in_float64_pass() -> None:
-    names = [name for name in LARGE if not {*CHECKS[name].claims} & {"infinities", "offsets"}]
+    names = [name for name in LARGE if not {*CHECKS[name].claims} & {"infinities", "offsets", "vjp"}]
     report = _judge(pairwise, *names)
     report.raise_for_failures()
     assert report.counts["passed"] == len(names) == 6

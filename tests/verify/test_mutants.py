@@ -23,7 +23,9 @@ def caught(name: str, seed: int) -> bool:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_mutant_is_caught_by_a_check_meant_for_its_kind(name: str, seed: int) -> None:
-    assert caught(name, seed)
+    # Threads that race may for once not collide, on a machine with much else to do: then they have to on the second try.
+    races = any("side_by_side" in check_name for check_name in MUTANTS[name].caught_by)
+    assert caught(name, seed) or (races and caught(name, seed + 10))
 
 
 @pytest.mark.parametrize("name", list(MUTANTS))

@@ -40,7 +40,7 @@ CLAIMS = {
     "offsets": "takes scores and temperatures of any magnitude",
     "subnormals": "takes scores and temperatures below the normal floats",
     "infinities": "takes -inf (masked) and +inf (forced) scores",
-    "layouts": "takes strided, reversed, read-only and big-endian arrays",
+    "layouts": "takes strided, reversed, read-only, unaligned and big-endian arrays, and numbers of NumPy",
     "long": "takes rows of thousands of scores",
     "large": "takes rows of a hundred thousand scores and more",
     "exact": "keeps bounds, ties and zero derivatives to the last bit, where others keep a tolerance",

@@ -48,8 +48,13 @@ class Batch:
     x: np.ndarray
     k: np.ndarray
 
-    def failure(self, reason: str, came: Any, row: int = 0, of: str = "", then: Sequence[str] = ()) -> CheckFailure:
-        """What to raise; `of` the call's answer (its [row], say) is what came, or what `then` shows."""
+    def failure(
+        self, reason: str, came: Any, row: int = 0, of: str = "", then: Sequence[str] = (), before: str = ""
+    ) -> CheckFailure:
+        """What to raise; `of` the call's answer (its [row], say) is what came, or what `then` shows.
+
+        `before` is what was done to `x`, as Python.
+        """
         temperature = repr(self.problems[0].temperature)
         # One k for all rows is a number, or the first of theirs for a target that takes no more.
         alike = self.k.ndim == 0 or "own-k" in self.case.target.claims
@@ -61,19 +66,25 @@ class Batch:
             self.case.target.origin,
             f"x = {array_source(self.x)}",
             f"k = {array_source(self.k) if self.k.ndim else repr(self.k.item())}",
+            *filter(None, [before]),
         ]
         return failed(reason, [*lines, f"{call}{of}", *then], came, self.problems[row].solution.p)
 
-    def project(self, x: np.ndarray, k: np.ndarray) -> np.ndarray:
+    def project(self, x: np.ndarray, k: np.ndarray, before: str = "") -> np.ndarray:
         """The target's answer to these arrays, in its own dtype."""
-        return self.answer(self.case.target, x, k, self.problems[0].temperature)
+        return self.answer(self.case.target, x, k, self.problems[0].temperature, before=before)
 
-    def answer(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+    def answer(self, function: Callable[..., Any], *arguments: Any, before: str = "") -> np.ndarray:
         """What a function of the target answers, in its own dtype: an array as the scores are one."""
         try:
             return self.case.array(self.x.shape, function, *arguments)
         except Raised as raised:
-            raise self.failure(str(raised), str(raised)) from raised
+            raise self.failure(str(raised), str(raised), before=before) from raised
+
+
+def summed(problem: Problem) -> float:
+    """By how much more than an entry the total may be rounded: 1 + k / m, with m free entries."""
+    return 1.0 + problem.k / max(len(problem.solution.free), 1)
 
 
 def of_dtype(failure: CheckFailure, came: np.dtype, wanted: np.dtype) -> CheckFailure:
@@ -99,9 +110,13 @@ def draw_batch(case: Case, dtype: str = "float64") -> Batch:
 
 
 def cotangent(case: Case, n: int, dtype: str) -> np.ndarray:
+    """Quarters, of which many are equal; or such with digits in nearly all places of the dtype, whose sums are exact, too."""
     from hypothesis import strategies as st
 
-    entries = st.integers(-8, 8).map(lambda i: i / 4)
+    quarters = st.integers(-8, 8).map(lambda i: i / 4)
+    last = 2.0**-18 if dtype == "float32" else 2.0**-40
+    digits = st.tuples(quarters, st.integers(0, 64)).map(lambda pair: pair[0] + pair[1] * last)
+    entries = digits if case.draw(st.booleans()) else quarters
     return np.array(case.draw(st.lists(entries, min_size=n, max_size=n)), dtype=dtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hsproj_verify.case import MODERATE, Case
-from hsproj_verify.checks._draw import Batch, long_problem
+from hsproj_verify.checks._draw import Batch, long_problem, summed
 from hsproj_verify.checks._registry import check
 from hsproj_verify.problems import Problem, error_in_eps
 
@@ -174,12 +174,7 @@ def accurate_on_long_rows(case: Case) -> None:
     Made for: PAV that adds up in float32: 100000 scores of .1 with k = 30000 sum to 30034.9.
     """
     problem = long_problem(case)
-    case.close(case.project(problem), problem, "not the projection", factor=_summed(problem))
-
-
-def _summed(problem: Problem) -> float:
-    """By how much more than an entry the total may be rounded: 1 + k / m, with m free entries."""
-    return 1.0 + problem.k / max(len(problem.solution.free), 1)
+    case.close(case.project(problem), problem, "not the projection", factor=summed(problem))
 
 
 LENGTHS = (*range(1, 65), *(2**e + beside for e in range(7, 12) for beside in (-1, 0, 1)))
@@ -209,15 +204,14 @@ def accurate_at_every_length(case: Case) -> None:
             rows = _rows_at(n, k, dtype, rng)
             problems = [case.posed(Problem(tuple(x.tolist()), k, dtype=dtype, family="lengths")) for x in rows]
             for problem in problems:
-                case.close(case.project(problem), problem, f"wrong at n = {n}", factor=_summed(problem))
+                case.close(case.project(problem), problem, f"wrong at n = {n}", factor=summed(problem))
             if "batch" not in claims:
                 continue
             batch = Batch(case, problems, np.stack([p.x for p in problems]), np.array([p.total for p in problems]))
             came = batch.project(batch.x.copy(), batch.k.copy())
             for r, problem in enumerate(problems):
-                if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.allowed(problem) * _summed(
-                    problem
-                ):
+                allowed = case.allowed(problem) * summed(problem)
+                if not error_in_eps(came[r], problem.solution.p, problem.eps) <= allowed:
                     raise batch.failure(f"row {r} of a batch is wrong at n = {n}", came[r], r, f"[{r}]")
 
 
@@ -234,13 +228,27 @@ def integer_scores_are_promoted(case: Case) -> None:
 
     Made for: simplexers 1.0.0 writes into an array of the scores' dtype: [1, 1, 1] with k = 1 gives [0, 0, 0].
     """
+    _integers(case, "int64", -5, 5)
+
+
+@check("accuracy", "integers", weight=0.5)
+def integers_of_any_kind_are_promoted(case: Case) -> None:
+    """Integers in few bits, and such without a sign, are the numbers that they are.
+
+    Made for: Sorting by -x, which goes round the corner in integers without a sign; sums and differences in eight bits.
+    """
+    for dtype, least, most in (("uint8", 200, 255), ("int8", -128, 127), ("uint64", 0, 5), ("int16", -5, 5)):
+        _integers(case, dtype, least, most)
+
+
+def _integers(case: Case, dtype: str, least: int, most: int) -> None:
     from hypothesis import strategies as st
 
-    scores = case.draw(st.lists(st.integers(-5, 5), min_size=1, max_size=8))
+    scores = case.draw(st.lists(st.integers(least, most), min_size=1, max_size=8))
     k = case.draw(st.integers(0, len(scores))) if case.target.fixed_k is None else case.target.fixed_k
     if k > len(scores):
         return case.reject()
-    problem = case.posed(Problem(tuple(map(float, scores)), float(k), dtype="int64", family="integers"))
+    problem = case.posed(Problem(tuple(map(float, scores)), float(k), dtype=dtype, family="integers"))
     case.close(case.project(problem), problem, "not the projection of integer scores")
 
 

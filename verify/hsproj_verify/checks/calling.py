@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 import sys
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from threading import Barrier
@@ -18,6 +20,7 @@ from hsproj_verify.case import (
     Case,
     CheckFailure,
     Raised,
+    Unclaimed,
     Witness,
     as_array,
     as_it_came,
@@ -25,10 +28,10 @@ from hsproj_verify.case import (
     fractions,
     in_shape,
 )
-from hsproj_verify.checks._draw import Batch, draw_batch, of_dtype
+from hsproj_verify.checks._draw import Batch, cotangent, draw_batch, of_dtype, summed
 from hsproj_verify.checks._registry import check
 from hsproj_verify.probing import PlainCall, plain_calls
-from hsproj_verify.problems import array_source, error_in_eps
+from hsproj_verify.problems import Problem, array_source, error_in_eps, number_source
 
 
 @check("calling")
@@ -96,6 +99,27 @@ def a_bad_row_costs_no_other_row(case: Case) -> None:
     for r, problem in enumerate(batch.problems):
         if r != 1 and not error_in_eps(came[r], fractions(alone[r]), problem.eps) <= 2 * case.tolerance:
             raise batch.failure(f"row {r} suffered from the NaN in row 1", came[r], r, f"[{r}]")
+
+
+@check("calling", "batch", "infinities")
+def masked_scores_cost_no_other_row(case: Case) -> None:
+    """A row with -inf in a batch gets the answer of its other scores, and the other rows theirs.
+
+    Made for: Sums and products over the whole batch: 0 times infinity is NaN, and the maximum of a batch is that of one row.
+    """
+    batch = draw_batch(case)
+    row = 1
+    problem = batch.problems[row]
+    scores = np.append(problem.x[:-1], -np.inf)
+    batch.problems[row] = problem.with_scores(scores, k=min(problem.k, problem.n - 1.0))
+    if batch.problems[row].k != problem.k and "own-k" not in case.target.claims:
+        return case.reject()
+    case.demand_claimed(batch.problems[row])
+    batch.x[row], batch.k[row] = scores, batch.problems[row].total
+    came = batch.project(batch.x.copy(), batch.k.copy())
+    for r, other in enumerate(batch.problems):
+        if not error_in_eps(came[r], other.solution.p, other.eps) <= case.allowed(other):
+            raise batch.failure(f"row {r} is wrong where a score of row {row} is masked", came[r], r, f"[{r}]")
 
 
 @check("calling", "batch")
@@ -187,26 +211,124 @@ def ordinary_calls_give_no_warning(case: Case) -> None:
         case.project(problem)
 
 
-@check("calling", "layouts")
+@check("calling", "layouts", weight=0.5)
 def memory_layout_does_not_matter(case: Case) -> None:
-    """Strided, reversed, read-only and big-endian arrays give what a plain array gives.
+    """Strided, reversed, read-only, unaligned and big-endian arrays give what a plain array gives.
 
     Made for: C and CUDA extensions that read the buffer as if it were contiguous and native.
     """
+    problem = case.problem("ordinary", "tied")
+    plain = case.project(problem)
+    for kind, then in _LAYOUTS.items():
+        scope: dict[str, Any] = {"np": np, "x": problem.x}
+        exec(then, scope)  # a text of this module, so that a witness shows what was done
+        case.close(case.project(problem, scope["x"], then=then), problem, f"as a {kind} array", plain, then=then)
+
+
+_LAYOUTS = {
+    "strided": "x = np.repeat(x, 2)[::2]",
+    "reversed": "x = x[::-1].copy()[::-1]",
+    "read-only": "x.setflags(write=False)",
+    "unaligned": "x = np.frombuffer(b'?' + x.tobytes(), x.dtype, offset=1)",
+    "big-endian": "x = x.astype(x.dtype.newbyteorder('>'))",
+}
+_LAYOUTS_OF_BATCHES = {
+    "transposed": "x = np.asfortranarray(x)",
+    "strided": "x = np.repeat(x, 2, axis=0)[::2]",
+    "reversed": "x = x[::-1].copy()[::-1]",
+    "cut": "x = np.pad(x, 1)[1:-1, 1:-1]",
+    "read-only": "x.setflags(write=False)",
+}
+
+
+@check("calling", "batch", "layouts", weight=0.5)
+def memory_layout_of_a_batch_does_not_matter(case: Case) -> None:
+    """Batches in column order, of every other row, in reversed order, cut out of a larger array, or read-only: all the same.
+
+    Made for: x.ravel() or a pointer and a row length where rows are not next to each other; a batch that comes transposed
+    is the usual case with the loss of arXiv 2602.23336, which projects across the batch.
+    """
+    batch = draw_batch(case)
+    for kind, then in _LAYOUTS_OF_BATCHES.items():
+        scope: dict[str, Any] = {"np": np, "x": batch.x.copy()}
+        exec(then, scope)  # as above
+        came = batch.project(scope["x"], batch.k.copy(), then)
+        for r, problem in enumerate(batch.problems):
+            if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.allowed(problem):
+                raise batch.failure(f"row {r} of a {kind} batch is wrong", came[r], r, f"[{r}]", before=then)
+
+
+@check("calling", "layouts")
+def numbers_may_be_those_of_numpy(case: Case) -> None:
+    """Totals and temperatures as np.int64 and np.float64, and whole temperatures as int, are what they are as numbers.
+
+    Made for: isinstance(k, int), which np.int64 is not, and isinstance(temperature, float), which 2 is not: totals that are
+    counted by NumPy, as y.sum(), are no ints.
+    """
     from hypothesis import strategies as st
 
-    problem = case.problem("ordinary", "tied")
-    x, plain = problem.x, case.project(problem)
-    views = {
-        "strided": (np.repeat(x, 2)[::2], "x = np.repeat(x, 2)[::2]"),
-        "reversed": (x[::-1].copy()[::-1], "x = x[::-1].copy()[::-1]"),
-        "read-only": (x.copy(), "x.setflags(write=False)"),
-        "big-endian": (x.astype(x.dtype.newbyteorder(">")), "x = x.astype(x.dtype.newbyteorder('>'))"),
-    }
-    views["read-only"][0].setflags(write=False)
-    kind = case.draw(st.sampled_from(sorted(views)))
-    view, then = views[kind]
-    case.close(case.project(problem, view, then=then), problem, f"as a {kind} array", plain, then=then)
+    claims = {*case.target.claims}
+    problem = case.problem(*MODERATE)
+    forms: list[tuple[Any, Any]] = []
+    if "temperature" in claims:
+        tau = case.draw(st.sampled_from([2.0, 3.0]))
+        problem = problem.with_scores(problem.scores, temperature=tau)
+        forms += [(problem.total, np.float64(tau)), (problem.total, int(tau))]
+    if "any-k" in claims:
+        kinds: list[Any] = [
+            *([np.int64] if isinstance(problem.total, int) else []),
+            *([np.float64] if "real-k" in claims else []),
+        ]
+        forms += [(kind(problem.total), problem.temperature) for kind in kinds]
+    if not forms:
+        raise Unclaimed("it takes neither totals nor temperatures")
+    for total, temperature in forms:
+        shown = f"k = {total!r} and temperature = {temperature!r}"
+        *lines, _ = case.lines(problem)
+        lines.append(case.target.call_source("project", "x", repr(total), temperature=repr(temperature)))
+        try:
+            came = case.array((problem.n,), case.target, problem.x, total, temperature)
+        except Raised as raised:
+            raise failed(f"with {shown} {raised}", lines, str(raised), problem.solution.p) from raised
+        if not error_in_eps(came, problem.solution.p, problem.eps) <= case.allowed(problem):
+            raise failed(f"not the projection, with {shown}", lines, came, problem.solution.p)
+
+
+SIZES = ((1, 5), (2, 1), (65, 3), (129, 2), (257, 2), (1025, 2))
+_LONG_SIZES = ((3, 300), (33, 65))
+
+
+@check("calling", "batch", weight=1 / 40, costly=True)
+def accurate_in_batches_of_any_size(case: Case) -> None:
+    """Batches of one row, and of more rows than a block has, get right answers in all rows.
+
+    Made for: Blocks of 32 or 256 rows whose remainder is left out; x.squeeze(), which makes a row of a batch of one; totals
+    in eight bits.
+    """
+    from hypothesis import strategies as st
+
+    rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
+    claims, fixed = {*case.target.claims}, case.target.fixed_k
+    dtype = "float64" if "float64" in claims else "float32"
+    for m, n in (*SIZES, *(_LONG_SIZES if "long" in claims else ())):
+        if n < (fixed or 0):
+            continue
+        scores = (rng.integers(-24, 25, (m, n)) / 16).astype(dtype)
+        totals = rng.integers(1, n, m) if n > 1 else np.ones(m, np.int64)
+        totals[-1] = max(n - 1, 1)
+        if fixed is not None or "own-k" not in claims:
+            totals[:] = totals[0] if fixed is None else fixed
+        if n == 1 and "edge-k" not in claims:
+            continue
+        problems = [
+            case.posed(Problem(tuple(x.tolist()), float(k), dtype=dtype, family="batches"))
+            for x, k in zip(scores, totals, strict=True)
+        ]
+        batch = Batch(case, problems, scores, np.array([p.total for p in problems]))
+        came = batch.project(scores.copy(), batch.k.copy())
+        for r, problem in enumerate(problems):
+            if not error_in_eps(came[r], problem.solution.p, problem.eps) <= case.allowed(problem) * summed(problem):
+                raise batch.failure(f"row {r} of {m} is wrong", came[r], r, f"[{r}]")
 
 
 @check("calling")
@@ -249,7 +371,7 @@ def earlier_answers_stay_as_they_were(case: Case) -> None:
 
 @check("calling", "errors", weight=0.25)
 def bad_input_is_refused(case: Case) -> None:
-    """Bad k (outside [0, n], NaN), NaN scores, complex scores, strings, temperatures <= 0: an exception, or NaN.
+    """Bad k (outside [0, n], NaN, too many), scores that are no real numbers, temperatures <= 0: an exception, or NaN.
 
     Made for: k outside [0, n], NaN and complex scores are silently accepted by many, and something comes back.
     """
@@ -266,7 +388,14 @@ def bad_input_is_refused(case: Case) -> None:
         if "infinities" in claims:
             bad["more forced scores than k"] = (np.array([np.inf, np.inf, 0.0], x.dtype), 1, 1.0)
     if {"any-k", "equality"} <= claims:
-        bad["k = n + 1"] = (x, n + 1, 1.0)
+        bad |= {"k = n + 1": (x, n + 1, 1.0), "k = inf": (x, math.inf, 1.0)}
+        if "real-k" in claims:
+            bad["k = n + 1/4"] = (x, n + 0.25, 1.0)
+        if {"batch", "own-k"} <= claims:
+            bad |= {
+                "k = n + 1 in one row of a batch": (np.stack([x, x]), np.array([0.0, n + 1.0]), 1.0),
+                "three totals for two rows": (np.stack([x, x]), np.ones(3), 1.0),
+            }
         if "infinities" in claims:
             bad["more unmasked scores asked for than there are"] = (np.array([-np.inf, 0.0], x.dtype), 2, 1.0)
     if "temperature" in claims:
@@ -275,18 +404,19 @@ def bad_input_is_refused(case: Case) -> None:
         shown = _accepted(case, scores, k, temperature)
         if not shown:
             continue
-        call = case.target.call_source("project", "x", repr(k), temperature=repr(temperature)).replace("nan", "np.nan")
+        k_source = array_source(k) if isinstance(k, np.ndarray) else number_source(k)
+        call = case.target.call_source("project", "x", k_source, temperature=number_source(temperature))
         code = ["import numpy as np", case.target.origin, f"x = {array_source(scores)}", call]
         witness = Witness("\n".join(line for line in code if line), shown, "none: an exception, or NaN")
         raise CheckFailure(f"accepted: {what}", witness)
 
 
 def _accepted(case: Case, scores: Any, k: Any, temperature: float) -> str:
-    """What came, as text; "" if it was an exception, or NaN."""
+    """What came, as text; "" if it was an exception, or NaN, in one of the rows at least."""
     came: Any = None
     try:
         came = case.call(case.target, scores, k, temperature)
-        return "" if np.isnan(as_array(came)).all() else array_source(as_array(came))
+        return "" if np.isnan(as_array(came)).all(axis=-1).any() else array_source(as_array(came))
     except Raised as raised:
         return "" if "of dtype complex" not in str(raised) or np.isnan(came).all() else repr(came)
 
@@ -396,72 +526,119 @@ def a_changed_array_gets_a_new_answer(case: Case) -> None:
     case.close(case.project(other, x), other, "an array that has changed since the last call", others=[problem])
 
 
-@check("calling", "threads", weight=0.25)
+@check("calling", "threads", weight=0.5)
 def calls_side_by_side_give_the_same_bits(case: Case) -> None:
     """Calls from four threads at once, all of the same four problems, each give the bits that the call gives alone.
 
     Made for: Work arrays shared by all calls, in C extensions that release the lock and in compiled code with one buffer;
     caches whose entries are there before they are filled.
     """
-    first = case.problem(*MODERATE, "free", min_size=4)
-    other = first.with_scores(first.x / 4 + np.arange(first.n) / 2)
-    problems = [first, other, first.with_scores(first.x[::-1]), first.with_scores(other.x[::-1])]
+    problems = _alike(case.problem(*MODERATE, "free", min_size=4))
+    arguments = [(problem.x, problem.total, problem.temperature) for problem in problems]
     alone = [case.project(problem) for problem in problems]
-    together = Barrier(len(problems), timeout=60)
+    for i, answers in enumerate(_side_by_side(case, case.target, arguments)):
+        if isinstance(answers, Raised):
+            reason = f"beside calls from other threads it raised {answers}"
+            raise case.failure(problems[i], reason, str(answers)) from answers
+        for j, answer in answers:
+            problem, p = problems[j], case.numbers(answer, problems[j], problems[j].n)
+            if not np.array_equal(p, alone[j], equal_nan=True):
+                others = [other for other in problems if other is not problem]
+                raise case.failure(problem, f"alone it gave {array_source(as_it_came(alone[j]))}", p, others=others)
+
+
+@check("calling", "threads", "vjp", weight=0.5)
+def vjps_side_by_side_give_the_same_bits(case: Case) -> None:
+    """Vjps from four threads at once, all of the same four problems, each give the bits that the vjp gives alone.
+
+    Made for: Masks and work arrays of the thread that projected: autograd engines run backward passes in threads of
+    their own.
+    """
+    problems = _alike(case.problem("free", min_size=4, temperature=case.target.pulls_back_temperatures))
+    g = [cotangent(case, problem.n, problem.dtype) for problem in problems]
+    arguments = [
+        (problem.x, problem.total, cotangent, problem.temperature)
+        for problem, cotangent in zip(problems, g, strict=True)
+    ]
+    alone = [case.pull_back(problem, cotangent) for problem, cotangent in zip(problems, g, strict=True)]
+    for i, answers in enumerate(_side_by_side(case, case.target.pull_back, arguments)):
+        if isinstance(answers, Raised):
+            reason = f"beside calls from other threads its vjp raised {answers}"
+            raise case.failure(problems[i], reason, str(answers), cotangent=g[i]) from answers
+        for j, answer in answers:
+            came = case.numbers(answer, problems[j], problems[j].n, doing="vjp", cotangent=g[j])
+            if not np.array_equal(came, alone[j], equal_nan=True):
+                reason = f"alone it gave {array_source(as_it_came(alone[j]))}"
+                raise case.failure(problems[j], reason, came, fractions(alone[j]), cotangent=g[j])
+
+
+def _alike(first: Problem) -> list[Problem]:
+    """Four problems that one work array fits."""
+    other = first.with_scores(first.x / 4 + np.arange(first.n) / 2)
+    return [first, other, first.with_scores(first.x[::-1]), first.with_scores(other.x[::-1])]
+
+
+def _side_by_side(
+    case: Case, function: Any, arguments: Sequence[tuple[Any, ...]]
+) -> list[list[tuple[int, Any]] | Raised]:
+    """What each of as many threads got that call the function with all of the arguments, a few times, each in its order."""
+    together = Barrier(len(arguments), timeout=60)
 
     def repeat(first: int) -> list[tuple[int, Any]]:
-        turns = [(first + turn) % len(problems) for turn in range(12)]
-        arguments = [(problem.x, problem.total, problem.temperature) for problem in problems]
+        turns = [(first + turn) % len(arguments) for turn in range(12)]
+        own = [[v.copy() if isinstance(v, np.ndarray) else v for v in given] for given in arguments]
         together.wait()
-        return [(i, case.call(case.target, *arguments[i])) for i in turns]
+        return [(i, case.call(function, *own[i])) for i in turns]
+
+    def outcome(thread: Future[list[tuple[int, Any]]]) -> list[tuple[int, Any]] | Raised:
+        try:
+            return thread.result()
+        except Raised as raised:
+            return raised
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # so that calls in Python interleave, too
     try:
-        with ThreadPoolExecutor(len(problems)) as pool:
-            threads = [pool.submit(repeat, i) for i in range(len(problems))]
+        with ThreadPoolExecutor(len(arguments)) as pool:
+            return [*map(outcome, [pool.submit(repeat, i) for i in range(len(arguments))])]
     finally:
         sys.setswitchinterval(interval)
-    for own, thread in zip(problems, threads, strict=True):
-        try:
-            answers = thread.result()
-        except Raised as raised:
-            raise case.failure(own, f"beside calls from other threads it raised {raised}", str(raised)) from raised
-        for i, answer in answers:
-            problem, p = problems[i], case.numbers(answer, problems[i], problems[i].n)
-            if not np.array_equal(p, alone[i], equal_nan=True):
-                others = [other for other in problems if other is not problem]
-                raise case.failure(problem, f"alone it gave {array_source(as_it_came(alone[i]))}", p, others=others)
 
 
 @check("calling", weight=0.25)
 def settings_of_numpy_stay_as_they_were(case: Case) -> None:
-    """A call leaves NumPy's error handling, its print options and its global random numbers as they were.
+    """A call leaves NumPy's error handling and print options, global random numbers and filters of warnings as they were.
 
-    Made for: np.seterr(all="ignore") at the top of a module's function; np.random.seed(0) for repeatable pivots.
+    Made for: np.seterr(all="ignore") or warnings.simplefilter("ignore") at the top of a module's function; np.random.seed(0)
+    or random.seed(0) for repeatable pivots.
     """
     from hypothesis import strategies as st
 
     problem, seed = case.problem(*MODERATE), case.draw(st.integers(1, 2**32 - 1))
 
     def settings() -> dict[str, Any]:
-        random: Any = np.random.get_state()  # noqa: NPY002 - what is watched
+        numbers: Any = np.random.get_state()  # noqa: NPY002 - what is watched
         return {
-            "geterr": np.geterr(),
-            "get_printoptions": np.get_printoptions(),
-            "random.get_state": random[1].tolist(),
+            "np.geterr()": np.geterr(),
+            "np.get_printoptions()": np.get_printoptions(),
+            "np.random.get_state()": numbers[1].tolist(),
+            "random.getstate()": random.getstate(),
+            "warnings.filters": [*warnings.filters],
         }
 
     def watched(x: np.ndarray, k: Any, temperature: float) -> list[str]:
-        own = np.random.get_state()  # noqa: NPY002
+        own = np.random.get_state(), random.getstate()  # noqa: NPY002
         np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
         try:
-            with np.errstate(all="warn"):
+            with np.errstate(all="warn"), warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
                 before = settings()
                 case.target(x, k, temperature)
-                return [f"np.{name}()" for name, value in settings().items() if value != before[name]]
+                return [name for name, value in settings().items() if value != before[name]]
         finally:
-            np.random.set_state(own)  # noqa: NPY002
+            np.random.set_state(own[0])  # noqa: NPY002
+            random.setstate(own[1])
 
     try:
         changed = case.call(watched, problem.x, problem.total, problem.temperature)

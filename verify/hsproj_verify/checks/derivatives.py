@@ -126,6 +126,31 @@ def vjp_is_right_on_long_rows(case: Case) -> None:
         raise case.failure(problem, f"the vjp is off by {as_float(worst):.3g}", came, truth, cotangent=g)
 
 
+@check("derivatives", "vjp", "offsets", weight=0.25)
+def vjp_scales_with_its_cotangent(case: Case) -> None:
+    """Cotangents times a power of two, up or down by many orders of magnitude, give the gradient times the same.
+
+    Made for: Squares of cotangents, which overflow and vanish early; thresholds for what counts as zero. Loss scaling, as
+    training in half precision does it, multiplies cotangents by 2^16 and more.
+    """
+    problem = _vjp_problem(case, *MODERATE, "free")
+    if not well_inside(problem):
+        return case.reject()
+    g = cotangent(case, problem.n, problem.dtype)
+    truth = problem.solution.vjp(g.tolist())
+    unit = Fraction(problem.eps) * Fraction(float(np.abs(g).max())) / Fraction(problem.temperature)
+    far = 90 if problem.dtype == "float32" else 600
+    for scale in (2.0**-far, 2.0**-16, 2.0**16, 2.0**far):
+        scaled = g * g.dtype.type(scale)
+        came = case.pull_back(problem, scaled)
+        if np.isfinite(came).all():
+            found = [Fraction(float(v)) / Fraction(scale) for v in came]
+            if max(abs(a - b) for a, b in zip(found, truth, strict=True)) <= 2 * Fraction(case.tolerance) * unit:
+                continue
+        exactly = [entry * Fraction(scale) for entry in truth]
+        raise case.failure(problem, f"wrong for cotangents times {scale!r}", came, exactly, cotangent=scaled)
+
+
 @check("derivatives", "vjp")
 def vjp_leaves_scores_and_cotangent_untouched(case: Case) -> None:
     """The caller's scores and cotangent hold the same bits afterwards.

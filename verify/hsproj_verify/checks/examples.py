@@ -225,6 +225,12 @@ def nothing_to_do(x: Array, k: float, temperature: float) -> Array:
     return p if abs(p.sum() - k) < 1e-3 else row_by_rationals(x, k, temperature)
 
 
+@_fails("loss_is_right_on_long_rows", instead_of="loss")
+def squares_in_float32(scores: Array, targets: Array, k: float, temperature: float = 1.0) -> float:
+    difference = (project(scores, k, temperature) - targets).astype(np.float32)
+    return float(np.cumsum(difference**2)[-1] / 2)
+
+
 @_fails("settings_of_numpy_stay_as_they_were")
 def silences_numpy(x: Array, k: Any, temperature: Any = 1.0) -> Array:
     np.seterr(all="ignore")
@@ -506,8 +512,41 @@ def divides_by_the_number_of_free_entries(x: Array, k: Any, temperature: Any = 1
 
 
 @_fails("memory_layout_does_not_matter")
-def reads_the_buffer(x: Array, k: Any, temperature: Any = 1.0) -> Array:
-    return project(np.frombuffer(x.base if x.base is not None else x, np.float64)[: x.size], k, temperature)
+def takes_every_byte_order_for_its_own(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x.view(x.dtype.newbyteorder("=")), k, temperature)
+
+
+@_fails("integers_of_any_kind_are_promoted")
+def sorts_by_the_negative(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(-(-x).astype(float), k, temperature) if x.dtype.kind == "u" else project(x, k, temperature)
+
+
+@_fails("memory_layout_of_a_batch_does_not_matter")
+def in_the_order_of_memory(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x.ravel("K").reshape(x.shape), k, temperature)
+
+
+@_fails("numbers_may_be_those_of_numpy")
+def wants_an_int(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    if np.ndim(x) == 1 and not isinstance(k, int | float):
+        raise TypeError("k must be a number")
+    return project(x, k, temperature)
+
+
+@_fails("accurate_in_batches_of_any_size")
+def blocks_of_64_rows(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    p = project(x, k, temperature)
+    if x.ndim == 2 and len(x) > 64:
+        p[len(x) // 64 * 64 :] = 0
+    return p
+
+
+@_fails("masked_scores_cost_no_other_row")
+def divides_the_batch_by_its_largest(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    if x.ndim < 2:
+        return project(x, k, temperature)
+    scale = np.abs(x).max(initial=1.0)
+    return project(x / scale * scale, k, temperature)
 
 
 @_fails("the_same_call_gives_the_same_bits")
@@ -570,6 +609,31 @@ def of_another_k(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
 @_fails("vjp_is_right_on_long_rows", "jacobian_has_two_eigenvalues", instead_of="vjp")
 def centres_over_all(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
     return (g - g.mean()) / temperature
+
+
+@_fails("vjp_scales_with_its_cotangent", instead_of="vjp")
+def by_the_norm_of_the_cotangent(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    length = np.sqrt((g * g).sum())
+    return vjp(x, k, g / length, temperature) * length if length else np.zeros_like(g)
+
+
+@_fails("vjp_is_right_on_large_rows", instead_of="vjp")
+def counts_in_sixteen_bits(x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+    free = np.abs(project(x, k, temperature) - 0.5) < 0.5
+    count = np.count_nonzero(free) % 2**16
+    return np.where(free, (g - g[free].sum() / max(count, 1)) / temperature, 0).astype(x.dtype)
+
+
+@_fails("vjps_side_by_side_give_the_same_bits", instead_of="vjp")
+class WithOneWorkArray:
+    def __init__(self) -> None:
+        self.work: dict[Any, Array] = {}
+
+    def __call__(self, x: Array, k: Any, g: Array, temperature: float = 1.0) -> Array:
+        work = self.work.setdefault(x.size, np.empty(x.size, x.dtype))
+        work[:] = x
+        time.sleep(1e-4)
+        return vjp(work, k, g, temperature)
 
 
 @_fails("vjp_leaves_scores_and_cotangent_untouched", instead_of="vjp")

@@ -5,8 +5,10 @@ Such a row is an expression in NumPy with a seed in it. The same text makes the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -150,3 +152,42 @@ def equal_float32_scores_share_the_total(case: Case) -> None:
 
     score = case.draw(st.sampled_from([0.1, 0.3, -0.7, 0.9]))
     _accurate(case, _draw(case, f"np.full({{n}}, {score!r}, dtype=np.float32)"))
+
+
+@check("large", "vjp", "any-k", "equality", "long", "large", weight=1 / 20, costly=True)
+def vjp_is_right_on_large_rows(case: Case) -> None:
+    """vjp(g) = (1/tau) f (g - mean_F g) on seventy thousand scores that are made so that the free ones are known.
+
+    Made for: Free entries counted in sixteen bits; gradients of long rows by another path than those of short ones, which no
+    test takes.
+    """
+    from hypothesis import strategies as st
+
+    target = case.target
+    half, seed = case.draw(st.integers(33_000, 36_000)), case.draw(st.integers(0, 2**16))
+    dtype = case.draw(st.sampled_from(sorted({"float64", "float32"} & {*target.claims})))
+    tau = case.draw(st.sampled_from([1.0, 0.5])) if target.pulls_back_temperatures else 1.0
+    # Free scores come in pairs around 0 and are at most tau / 8: half of their number is their total if theta is -tau / 2.
+    source = [
+        f"rng, tau = np.random.default_rng({seed}), {tau}",
+        f"near = rng.integers(-64, 65, {half}) / 512",
+        "x = rng.permutation(np.concatenate([near, -near, np.full(1000, 2.0), np.full(2000, -2.0)])) * tau",
+        f"x, g = x.astype('{dtype}'), (rng.integers(-8, 9, x.size) / 4).astype('{dtype}')",
+    ]
+    scope: dict[str, Any] = {"np": np}
+    exec("\n".join(source), scope)  # as in `_Row`
+    x, g, k = scope["x"], scope["g"], half + 1000
+    free = np.abs(x) < tau
+    mean = float(g[free].sum(dtype=np.float64)) / (2 * half)  # the sum of quarters is exact
+    truth = np.where(free, (g - mean) / tau, 0.0)
+    call = target.call_source("vjp", "x", str(k), "g", temperature=repr(tau))
+    code = "\n".join(["import numpy as np", target.origin, *source, call])
+    try:
+        came = case.array(x.shape, target.pull_back, x.copy(), k, g.copy(), tau, doing="vjp")
+    except Raised as raised:
+        raise CheckFailure(str(raised), Witness(code, str(raised), "one number for each score")) from raised
+    wrong = np.abs(came - truth)
+    i = int(np.nanargmax(np.where(np.isnan(wrong), np.inf, wrong)))
+    if not wrong[i] <= 4 * case.tolerance * float(np.finfo(dtype).eps) * (1 + math.sqrt(x.size)) / tau:
+        reason = f"the vjp of {x.size} scores is off by {wrong[i]:.3g}"
+        raise CheckFailure(reason, Witness(code, f"vjp[{i}] = {float(came[i])!r}", f"vjp[{i}] = {float(truth[i])!r}"))

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from hsproj_verify.case import MODERATE, Case, Raised, fractions, total_of
-from hsproj_verify.checks._draw import dot, targets, well_inside
+from hsproj_verify.checks._draw import dot, long_problem, targets, well_inside
 from hsproj_verify.checks._registry import check
 from hsproj_verify.differences import central_difference
 from hsproj_verify.problems import Problem, as_float
@@ -49,6 +49,23 @@ def loss_is_half_the_squared_distance(case: Case) -> None:
     """
     problem = _problem(case, _loss_of(case), *MODERATE, "extreme-k", "float32")
     _loss_matches(case, problem, targets(case, problem))
+
+
+@check("losses", "loss", "long", weight=0.25)
+def loss_is_right_on_long_rows(case: Case) -> None:
+    """1/2 ||p - y||^2 of up to some thousand scores.
+
+    Made for: Squares added up in float32; the mean over scores where the sum is meant, which a factor for short rows hides.
+    """
+    problem = long_problem(case, "normal", "wide", "tied")
+    _loss_matches(case, problem, _targets_of_a_long_row(case, problem))
+
+
+def _targets_of_a_long_row(case: Case, problem: Problem) -> np.ndarray:
+    from hypothesis import strategies as st
+
+    rng = np.random.default_rng(case.draw(st.integers(0, 2**32)))
+    return rng.integers(0, 2, problem.n).astype(problem.dtype)
 
 
 @check("losses", "loss", "offsets")

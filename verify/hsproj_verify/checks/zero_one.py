@@ -36,10 +36,18 @@ def _between(case: Case, problem: Problem, y: np.ndarray, kind: str, least: Frac
 
 
 def _posed(case: Case) -> tuple[Problem, np.ndarray]:
+    """A problem, now and then one with a tie at the k-th place, and targets."""
+    from hypothesis import strategies as st
+
     problem = case.problem("ordinary", "tied", "saturated-and-tied", "float32", min_size=2, temperature=False)
-    problem = problem.with_scores(problem.scores, k=float(math.floor(problem.k)))
-    if case.target.fixed_k is not None and problem.k != case.target.fixed_k:
-        case.reject()
+    k, order = math.floor(problem.k), sorted(problem.scores, reverse=True)
+    splitting = [i for i in range(1, problem.n) if order[i - 1] == order[i]]
+    if case.target.fixed_k is not None:
+        if k != case.target.fixed_k:
+            case.reject()
+    elif splitting and case.draw(st.booleans()):
+        k = case.draw(st.sampled_from(splitting))
+    problem = problem.with_scores(problem.scores, k=float(k))
     return problem, targets(case, problem)
 
 

@@ -117,7 +117,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
         OSError,
         SystemExit,
     ) as error:  # a closed pipe (which rich makes an exit of), a full disk: the verdict stands
-        print(f"hsproj-verify: can't print the report: {error}", file=sys.stderr)
+        why = "standard output was closed" if isinstance(error, SystemExit) else error.strerror
+        print(f"hsproj-verify: can't print the report: {why}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
     return Exit.PASSED if report.verdict == "pass" and not unwritten else Exit.FAILED
 
