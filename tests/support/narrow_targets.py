@@ -73,6 +73,13 @@ def sparsemax(x: np.ndarray) -> np.ndarray:
     return project(x, 1)
 
 
+def k_is_one(x: np.ndarray, k: Any) -> np.ndarray:
+    """A parameter that takes one value."""
+    if np.any(np.asarray(k) != 1):
+        raise NotImplementedError("k = 1, please")
+    return project(x, k)
+
+
 def at_most(x: np.ndarray, k: Any, *, temperature: Any = 1.0) -> np.ndarray:
     return project(x, k, temperature, constraint="le")
 
@@ -94,6 +101,7 @@ FOUND_OUT = {
     "one_total": _narrow(one_total),
     "whole_totals": _narrow(whole_totals),
     "single_precision": _narrow(single_precision, vjp=vjp),
+    "k_is_one": _narrow(k_is_one, vjp=vjp),
 }
 SAID = {
     "vectors_only": FOUND_OUT["vectors_only"].without("batch"),
@@ -103,5 +111,6 @@ SAID = {
     "single_precision": FOUND_OUT["single_precision"].without("float64", "integers"),
     "inner_totals": _narrow(inner_totals, vjp=vjp).without("edge-k"),
     "sparsemax": _narrow(sparsemax, vjp=lambda x, g: vjp(x, 1, g), fixed_k=1),
+    "k_is_one": _narrow(k_is_one, vjp=vjp, fixed_k=1),
     "at_most": _narrow(at_most, vjp=_at_most_vjp, constraint="le"),
 }

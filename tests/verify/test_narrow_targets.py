@@ -50,6 +50,7 @@ def failed(report: Report) -> list[str]:
             "sparsemax",
             {"a_whole_total_may_come_as_a_float": "k is 1, always", "no_scores_have_no_p": "k is 1, always"},
         ),
+        ("k_is_one", {"every_whole_total_is_met": "k is 1, always"}),
         ("at_most", {"vjp_sums_to_zero": "it solves sum p <= k", "agrees_with_cvxpy": "it solves sum p <= k"}),
     ],
 )
@@ -116,6 +117,54 @@ def test_a_function_without_k_is_found_to_have_one_total(workers: int, tmp_path:
     wrong = check(f"{path}:uniform", only=only, examples=20, workers=workers)
     assert [failure.name for failure in wrong.failures] == ["accurate_on_ordinary_scores"]
     assert check(f"{path}:twice", only=only, examples=20, workers=workers).note.endswith("adds up to 2")
+
+
+NAMED = """
+import narrow_targets
+def at_most(x, k, *, temperature=1.0):
+    return narrow_targets.at_most(x, k, temperature=temperature)
+def at_most_vjp(x, k, g, *, temperature=1.0):
+    return narrow_targets.vjp(x, k, g, constraint="le", temperature=temperature)
+def two(x):
+    return narrow_targets.project(x, 2 if x.shape[-1] > 1 else x.shape[-1])
+def two_of_at_most(x, count):
+    assert count == 2
+    return narrow_targets.at_most(x, count)
+def halved(x, k):
+    return narrow_targets.at_most(x / 2, k)
+"""
+SOME = ["total_is_k", "accurate_on_ordinary_scores", "accurate_on_tied_scores", "vjp_matches_the_exact_jacobian"]
+
+
+@pytest.mark.parametrize(
+    ("function", "said", "passed"),
+    [
+        ("at_most", {"constraint": "le", "vjp": "at_most_vjp"}, 4),
+        ("at_most", {"vjp": "at_most_vjp"}, 0),
+        ("halved", {"constraint": "le"}, 0),
+        ("two", {"fixed_k": 2}, 3),
+        ("two", {"fixed_k": 1}, 0),
+        ("two_of_at_most", {"constraint": "le", "fixed_k": 2.0}, 3),
+    ],
+)
+def test_what_a_function_solves_may_be_said_beside_it(
+    function: str, said: dict[str, Any], passed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hsproj_verify.cli import main
+
+    path = tmp_path / "mine.py"
+    path.write_text(NAMED)
+    said = said | {"vjp": f"{path}:{said['vjp']}"} if "vjp" in said else said
+    report = check(f"{path}:{function}", only=SOME, examples=20, workers=1, **said)
+    assert report.counts["passed"] == passed, report.failures
+    options = [word for name, value in said.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    only = [word for name in SOME for word in ("--only", name)]
+    witnesses = ["--witnesses", str(tmp_path / "witnesses")]
+    status = main(["check", f"{path}:{function}", *options, *only, *witnesses, "--examples", "20", "--workers", "1"])
+    assert status == (1 if report.failures else 0)
+    assert (f"{passed} passed" in capsys.readouterr().out) == (passed > 0)
+    for failure in report.failures:  # replayed as the same problem
+        assert main(["replay", f"{tmp_path}/witnesses/{failure.name}.json"]) == 1
 
 
 def test_a_row_that_comes_back_in_another_shape_is_named() -> None:
@@ -190,12 +239,14 @@ def test_claims_that_make_no_sense_are_refused(options: dict[str, Any], message:
             "single_precision",
             {"float64": "float64 scores raise TypeError: float32"},
         ),
+        ("k_is_one", {"any-k": "k = 1 is taken, k = 2 raises NotImplementedError: k = 1, please"}),
     ],
 )
 def test_what_a_target_refuses_plainly_is_found_out(name: str, found: dict[str, str]) -> None:
     target = narrow_targets.FOUND_OUT[name]
     probed = probe(target)
-    assert {*target.claims} - {*probed.claims} - {"own-k"} == {*found} - {"own-k"}
+    implied = {"own-k", "real-k"} if "any-k" in found else {"own-k"}
+    assert {*target.claims} - {*probed.claims} - implied == {*found} - implied
     for claim, reason in found.items():
         assert probed.why_not(claim).startswith(f"found out: {reason}")
         assert reason in probed.note

@@ -13,7 +13,7 @@ import hsproj_verify
 from hsproj_verify import pytest_plugin
 from hsproj_verify.checks import CHECKS
 from hsproj_verify.runner import BUDGETS, TIMEOUT
-from hsproj_verify.target import COMPANIONS
+from hsproj_verify.target import COMPANIONS, CONSTRAINTS
 
 pytest_plugins = ["pytester"]
 
@@ -25,6 +25,9 @@ TARGETS = """
 
     def uniform(x, k):
         return np.full(np.shape(x), k / np.shape(x)[-1], dtype=np.asarray(x).dtype)
+
+    def clipped(x):
+        return np.clip(x, 0, 1) if sum(np.clip(x, 0, 1)) <= 1 else 0 * x
 
     def deadly(x, k):
         os._exit(7) if np.asarray(x).dtype == np.float32 else None
@@ -148,9 +151,18 @@ def test_parametrize_with_checks_runs_each_check_on_each_target(project: pytest.
     )
 
 
+def test_what_it_solves_may_be_said(project: pytest.Pytester) -> None:
+    said = ["--hsproj-constraint", "le", "--hsproj-fixed-k", "1"]
+    names = "a_whole_total_may_come_as_a_float or accurate_on_ordinary_scores"
+    result = _run(project, "--hsproj-target", "uniform_targets:clipped", *said, "-k", names, "-rs")
+    result.assert_outcomes(failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["*not the projection*", "*function(x)", "SKIPPED*k is 1, always*"])
+
+
 def test_options_are_those_of_the_command_line() -> None:
     assert list(pytest_plugin.COMPANIONS) == list(COMPANIONS)
     assert list(pytest_plugin.BUDGETS) == list(BUDGETS)
+    assert list(pytest_plugin.CONSTRAINTS) == list(CONSTRAINTS)
     assert TIMEOUT == 10.0
 
 

@@ -249,6 +249,19 @@ def test_a_target_of_one_total_is_judged_on_the_vectors_that_have_it() -> None:
     assert len(judged) > 50
 
 
+def test_the_command_is_told_of_one_total_and_of_another_constraint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("import numpy as np\ndef half(x):\n    return np.clip(np.full(x.shape, 1.5 / x.size), 0, 1)\n")
+    assert main(["vectors", f"{path}:half", "--fixed-k", "1.5"]) == 1
+    assert "k is 1.5, always" in capsys.readouterr().out
+    assert main(["vectors", f"{path}:half", "--fixed-k", "1.5", "--constraint", "le"]) == 1
+    assert "0 failed" in (out := capsys.readouterr().out)
+    assert "skipped" in out
+    assert "equality not claimed" in out
+
+
 def test_ones_at_a_kink_have_nothing_to_exchange_among_themselves() -> None:
     # x = (2, 2, 1, 1), k = 2: ones are about to leave 1 and zeros to leave 0; two ones can't leave together.
     kink = next(v for v in vectors.load("kinks") if v.x == (2.0, 2.0, 1.0, 1.0))

@@ -49,6 +49,8 @@ class Recipe:
         As in `Target.bringing`.
     claiming, without : sequence of str
         Claims added and withdrawn.
+    problem : mapping
+        As in `Target.solving`.
     probed : bool
         Whether the target is probed before it is judged: see `hsproj_verify.probing`.
     """
@@ -57,6 +59,7 @@ class Recipe:
     companions: Mapping[str, Any] = field(default_factory=dict)
     claiming: Sequence[str] = ()
     without: Sequence[str] = ()
+    problem: Mapping[str, Any] = field(default_factory=dict)
     probed: bool = True
 
     @property
@@ -83,7 +86,8 @@ class Recipe:
             target = Target(self.name, self.target)
         else:
             raise TargetError(f"a target is a name, a callable or a Target; got {type(self.target).__name__}")
-        return target.bringing(**self.companions).claiming(*self.claiming).without(*self.without)
+        target = target.bringing(**self.companions).solving(**self.problem)
+        return target.claiming(*self.claiming).without(*self.without)
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,8 @@ def probe(target: Target) -> Target:
                 came[call] = call.ask(narrower)
                 if reason := _refusal(came[call]):
                     narrower = _lacking(narrower, {claim: f"{what} {reason}"})
+                    if claim == "any-k":
+                        narrower = narrower.solving(fixed_k=1)
     return replace(narrower, first_calls=came)
 
 
@@ -185,6 +187,7 @@ def _further_calls(target: Target, dtypes: Sequence[str]) -> Iterator[tuple[str,
     """Calls of a dtype that works, each with the claim that it is about and what it says of a target that raises."""
     if dtypes:
         row = _row(target, dtypes[0])
+        yield "any-k", "k = 1 is taken, k = 2 raises", PlainCall("row", (row.with_scores(row.scores, k=2.0),))
         yield "real-k", "k = 1.5 raises", PlainCall("row", (row.with_scores(row.scores, k=1.5),))
         yield "vjp", "its vjp raises", PlainCall("vjp", (row,))
         yield "jvp", "its jvp raises", PlainCall("jvp", (row,))

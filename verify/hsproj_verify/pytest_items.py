@@ -28,8 +28,9 @@ class Judge:
             return config.getoption(f"--hsproj-{name.replace('_', '-')}")
 
         companions = {name: option(name) for name in COMPANIONS if option(name) is not None}
-        self.recipe = Recipe(option("target"), companions, option("with"), option("without"))
-        terms = Terms(option("seed"), budgeted(option("budget")), option("tolerance"), companions)
+        said = {name: option(name) for name in ("constraint", "fixed_k") if option(name) is not None}
+        self.recipe = Recipe(option("target"), companions, option("with"), option("without"), said)
+        terms = Terms(option("seed"), budgeted(option("budget")), option("tolerance"), companions, problem=said)
         try:
             self.expected = read_expected(option("expected_failures"), "--hsproj-expected-failures")
             demand_known(self.expected)

@@ -21,6 +21,7 @@ COMPANIONS = (
     "zero_one_loss",
     "top_k_zero_one_loss",
 )
+CONSTRAINTS = ("eq", "le")
 BUDGETS = ("quick", "standard", "deep")
 
 
@@ -41,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--hsproj-timeout", type=float, default=10.0, help="seconds for one call (default: %(default)g)")
     add("--hsproj-with", metavar="CLAIM", action="append", default=[], help="also judge this")
     add("--hsproj-without", metavar="CLAIM", action="append", default=[], help="don't judge this")
+    add("--hsproj-constraint", choices=CONSTRAINTS, help="le: it solves sum p <= k")
+    add("--hsproj-fixed-k", metavar="K", type=float, help="the only total that it takes")
     add("--hsproj-expected-failures", metavar="FILE.toml", type=Path, help='lines of: check = "reason"')
 
 

@@ -26,6 +26,8 @@ class Terms:
         Names of what the target brings beside its projection, where they have names.
     shrink : bool
         Whether to look for the plainest failing example.
+    problem : mapping
+        The target's "constraint" and "fixed_k", where they were given.
     """
 
     seed: int
@@ -33,6 +35,7 @@ class Terms:
     tolerance: float
     companions: Mapping[str, str] = field(default_factory=dict)
     shrink: bool = True
+    problem: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recording(
@@ -44,6 +47,7 @@ def recording(
         "check": check,
         "target": target,
         "companions": dict(terms.companions),
+        "problem": dict(terms.problem),
         "claims": sorted(claims),
         "seed": terms.seed,
         "tolerance": terms.tolerance,

@@ -44,6 +44,8 @@ def check(
     top_k_zero_one_loss: str | Callable[..., object] | None = None,
     claiming: Sequence[str] = (),
     without: Sequence[str] = (),
+    constraint: str | None = None,
+    fixed_k: float | None = None,
     seed: int = 0,
     budget: str = "standard",
     examples: int | None = None,
@@ -66,6 +68,10 @@ def check(
         What it brings beside: see `Target`.
     claiming, without : sequence of str
         Claims that it makes, or does not make, whatever it says itself.
+    constraint : str, optional
+        "le" for one that solves sum p <= k, which it is then judged by.
+    fixed_k : float, optional
+        The only total that it takes; it is called without one if it has no parameter for it.
     seed : int
         The same seed draws the same examples.
     budget : str
@@ -109,6 +115,7 @@ def check(
     >>> report.verdict, report.counts["passed"], report.counts["failed"]
     ('fail', 1, 1)
     """
+    problem = _given(constraint=constraint, fixed_k=fixed_k)
     companions = _given(
         vjp=vjp,
         jvp=jvp,
@@ -121,12 +128,12 @@ def check(
         zero_one_loss=zero_one_loss,
         top_k_zero_one_loss=top_k_zero_one_loss,
     )
-    recipe = Recipe(target, companions, claiming, without)
+    recipe = Recipe(target, companions, claiming, without, problem)
     expected = dict(expected_failures or {})
     names = list(CHECKS) if only is None else list(dict.fromkeys(only))
     demand_known([*names, *expected])
     named = {name: companion for name, companion in recipe.companions.items() if isinstance(companion, str)}
-    terms = Terms(seed, budgeted(budget) if examples is None else examples, tolerance, named, shrink)
+    terms = Terms(seed, budgeted(budget) if examples is None else examples, tolerance, named, shrink, problem)
     demand_sensible(terms, timeout, workers)
     running: dict[str, None] = {}
     results: dict[str, Result] = {}
@@ -184,12 +191,12 @@ def replay(
     """
     if case["check"] not in CHECKS:
         raise ReplayError(f"no such check: {case['check']}")
-    brought = _given(**companions)
+    brought, problem = _given(**companions), case.get("problem", {})
     if target is None:
         target, brought = case["target"], {**case["companions"], **brought}
     recorded = set(case["claims"])
-    recipe = Recipe(target, brought, sorted(recorded), sorted(set(CLAIMS) - recorded))
-    terms = Terms(case["seed"], 1, case["tolerance"], case["companions"])
+    recipe = Recipe(target, brought, sorted(recorded), sorted(set(CLAIMS) - recorded), problem)
+    terms = Terms(case["seed"], 1, case["tolerance"], case["companions"], problem=problem)
     with judging(recipe, terms, timeout, workers) as court:
         *_, result = court.run([Job(CHECKS[case["check"]], case["draws"])])
         assert isinstance(result, Result)

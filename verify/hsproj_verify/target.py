@@ -1,8 +1,8 @@
 """What is judged: somebody's projection, how to call it, and what it claims.
 
 A target is called as project(x, k) or, if it has such a parameter, project(x, k, temperature=tau); its vjp as vjp(x, k, g),
-likewise. x has one row or, where it claims batches, rows along the last axis with one k each. Of a target with a fixed k, k
-is left out; one that takes rows only gets a single row as a batch of one.
+likewise. x has one row or, where it claims batches, rows along the last axis with one k each. One that takes rows only
+gets a single row as a batch of one. If there is only one k, and no parameter for it, k is left out of all calls.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class Target:
         From `CLAIMS`; by default all that are not `UNUSUAL`, and those that `project` says it makes. "temperature" is dropped
         if `project` has no such parameter, "vjp" without a vjp, and so on.
     fixed_k : float, optional
-        The only total there is, where k is no parameter: `project(x)`, `vjp(x, g)`, `loss(scores, targets)`.
+        The only total there is. If `project` has no parameter for it, all are called without: `project(x)`, `vjp(x, g)`,
+        `loss(scores, targets)`.
     constraint : str
         "eq" for sum p = k; "le" for sum p <= k, which it is then judged by.
     assumed : collection of str, optional
@@ -219,8 +220,9 @@ class Target:
 
     def why_not(self, claim: str) -> str:
         """Why it does not make a claim."""
-        about_k = ("any-k", "own-k", "real-k") if self.fixed_k is not None else ()
-        reasons = dict.fromkeys(about_k, f"k is {self.fixed_k}, always")
+        reasons: dict[str, str] = {}
+        if self.fixed_k is not None:
+            reasons = dict.fromkeys(("any-k", "own-k", "real-k"), f"k is {self.fixed_k:g}, always")
         if self.constraint != "eq":
             reasons["equality"] = f"it solves {CONSTRAINTS[self.constraint]}"
         reasons |= self.unclaimed
@@ -229,7 +231,7 @@ class Target:
     def lacks(self, problem: Problem) -> str:
         """Why the target is not to be asked this, by its claims; empty if it is."""
         if self.fixed_k is not None and problem.k != self.fixed_k:
-            return f"k is {self.fixed_k}, always"
+            return f"k is {self.fixed_k:g}, always"
         is_real = math.isfinite(problem.k) and problem.k != math.floor(problem.k)
         if is_real and self.fixed_k is None and "real-k" not in self.claims:
             return f"real-k not claimed: {self.why_not('real-k')}"
@@ -241,6 +243,13 @@ class Target:
         if problem.temperature != 1.0 and "temperature" not in self.claims:
             return f"temperature not claimed: {self.why_not('temperature')}"
         return ""
+
+    def solving(self, *, constraint: str | None = None, fixed_k: float | None = None) -> Target:
+        """The same target with another constraint, or with the only total that it takes; None leaves it as it is."""
+        constraint = self.constraint if constraint is None else constraint
+        claims = frozenset(self.claims) | ({"equality"} if constraint == "eq" else set())
+        fixed_k = self.fixed_k if fixed_k is None else fixed_k
+        return replace(self, constraint=constraint, fixed_k=fixed_k, claims=claims)
 
     def with_vjp(self, vjp: str | Callable[..., Any]) -> Target:
         """The same target with a vjp: by name, as `load` takes it, or the thing itself."""
@@ -350,7 +359,8 @@ class Target:
 
     def _ordered(self, name: str, x: Any, k: Any, *arrays: Any) -> list[Any]:
         # The targets of a Fenchel-Young loss say what k is.
-        totals = [k] if self.fixed_k is None and not name.startswith("fenchel_young") else []
+        unasked = name.startswith("fenchel_young") or (self.fixed_k is not None and not takes_total(self.project))
+        totals = [] if unasked else [k]
         return [x, *arrays, *totals] if "loss" in name else [x, *totals, *arrays]
 
     def takes_temperature(self, name: str) -> bool:
@@ -386,12 +396,24 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 
 def takes_scores_only(function: Callable[..., Any]) -> bool:
     """Whether a function says that it takes scores and options, and no total: `sparsemax(x)`, `sparsemax(x, axis=-1)`."""
+    return _beyond_scores(function) == []
+
+
+def takes_total(function: Callable[..., Any]) -> bool:
+    """Whether a projection says that it takes more than scores and options: `project(x, k)`, whatever the name."""
+    return bool(_beyond_scores(function))
+
+
+def _beyond_scores(function: Callable[..., Any]) -> list[str] | None:
+    """Parameters by place, beyond the first, that are no options; None if it does not say."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        return False
+        return None
     given = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(given) > 0 and not any(p.kind is p.VAR_POSITIONAL for p in parameters) and {*given[1:]} <= _OPTIONS
+    if not given or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return [name for name in given[1:] if name not in _OPTIONS]
 
 
 _OPTIONS = {"axis", "dim", "temperature"}

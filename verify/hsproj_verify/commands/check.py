@@ -15,7 +15,7 @@ from hsproj_verify.paths import demand_writable
 from hsproj_verify.recording import write
 from hsproj_verify.report import SUFFIXES, Report
 from hsproj_verify.runner import BUDGETS, TIMEOUT, check
-from hsproj_verify.target import CLAIMS, COMPANIONS, UNUSUAL, TargetError
+from hsproj_verify.target import CLAIMS, COMPANIONS, CONSTRAINTS, UNUSUAL, TargetError
 from hsproj_verify.targets import LIBRARIES
 
 SUMMARY = "judge one implementation"
@@ -63,12 +63,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=sorted(CLAIMS),
         help=f"don't judge {', '.join(CLAIMS)}",
     )
+    add_problem_options(parser)
     parser.add_argument("--expected-failures", metavar="FILE.toml", type=Path, help='lines of: check = "reason"')
     parser.add_argument(
         "--witnesses", metavar="FOLDER", type=Path, help="write a file for each failure, to be replayed"
     )
     add_process_options(parser)
     parser.add_argument("--workers", metavar="N", type=int, help="processes that call the target (default: 2 at most)")
+
+
+def add_problem_options(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that judge: what a target solves."""
+    parser.add_argument(
+        "--constraint",
+        choices=sorted(CONSTRAINTS),
+        help=f"it solves {' or '.join(f'{meaning} ({name})' for name, meaning in CONSTRAINTS.items())}",
+    )
+    parser.add_argument(
+        "--fixed-k",
+        metavar="K",
+        type=float,
+        help="the only total that it takes; it is called without one if it has no parameter for it",
+    )
 
 
 def add_process_options(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +106,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
         **{name: getattr(options, name) for name in COMPANIONS},
         claiming=options.claiming,
         without=options.without,
+        constraint=options.constraint,
+        fixed_k=options.fixed_k,
         seed=options.seed,
         budget=options.budget,
         examples=options.examples,

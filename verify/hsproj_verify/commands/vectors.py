@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsproj_verify.commands import Exit
-from hsproj_verify.commands.check import add_process_options
+from hsproj_verify.commands.check import add_problem_options, add_process_options
 from hsproj_verify.recording import Terms
 from hsproj_verify.report import witness_lines
 from hsproj_verify.target import CLAIMS, UNUSUAL, TargetError
@@ -40,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--with", dest="claiming", metavar="CLAIM", action="append", default=[], choices=sorted(UNUSUAL)
     )
     parser.add_argument("--without", metavar="CLAIM", action="append", default=[], choices=sorted(CLAIMS))
+    add_problem_options(parser)
     add_process_options(parser)
 
 
@@ -103,7 +104,8 @@ def _judge(options: argparse.Namespace) -> Exit:
 
     demand_sensible(Terms(0, 1, options.tolerance), options.timeout)
     companions = {} if options.vjp is None else {"vjp": options.vjp}
-    recipe = Recipe(options.target, companions, options.claiming, options.without)
+    problem = {"constraint": options.constraint, "fixed_k": options.fixed_k}
+    recipe = Recipe(options.target, companions, options.claiming, options.without, problem)
     chosen = list(vectors.load(*options.group))
     verdicts: list[Verdict] = []
     interrupted = False

@@ -284,8 +284,8 @@ def _request(x: np.ndarray, k: Any, temperature: Any) -> dict[str, Any]:
 
 # The signatures below are those of a target with any k; with a fixed one, k is left out: see `Target`.
 def _project(program: Program) -> Callable[..., Any]:
-    def project(x: Any, k: Any = None, *, temperature: Any = 1.0) -> Any:
-        request = _request(x, k, temperature)
+    def project(x: Any, *k: Any, temperature: Any = 1.0) -> Any:
+        request = _request(x, k[0] if k else None, temperature)
         return floats(program.ask("project", **request), request["dtype"])
 
     return project
