@@ -10,7 +10,7 @@ judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplex
 		--loss-and-grad hsproj:hypersimplex_loss_and_grad --fenchel-young-loss hsproj:fenchel_young_loss \
 		--fenchel-young-loss-and-grad hsproj:fenchel_young_loss_and_grad --cross-entropy-loss hsproj:cross_entropy_loss \
 		--cross-entropy-loss-and-grad hsproj:cross_entropy_loss_and_grad --zero-one-loss hsproj:zero_one_loss \
-		--top-k-zero-one-loss hsproj:top_k_zero_one_loss --with own-temperature --with vjp-batch --tolerance 0.5 \
+		--top-k-zero-one-loss hsproj:top_k_zero_one_loss --with own-temperature --with vjp-batch --with big-endian --tolerance 0.5 \
 		--report hsproj-report.json --report hsproj-report.html
 	$(BIN)/hsproj-verify check hsproj_verify.peers.simplexers:target --report simplexers-report.json \
 		--report simplexers-report.html; test $$? -le 1

@@ -52,6 +52,31 @@ def one_total(x: np.ndarray, k: Any) -> np.ndarray:
     return project(x, float(k))
 
 
+def one_total_each(x: np.ndarray, k: Any) -> np.ndarray:
+    """An array of totals for rows."""
+    if np.ndim(k) != x.ndim - 1:
+        raise ValueError("a k for each row, please")
+    return project(x, k)
+
+
+def floats_only(x: np.ndarray, k: Any) -> np.ndarray:
+    if x.dtype.kind != "f" or not x.dtype.isnative:
+        raise TypeError(f"floats, please; got {x.dtype}")
+    return project(x, k)
+
+
+def in_doubles(x: np.ndarray, k: Any) -> np.ndarray:
+    """float64, whatever came."""
+    if x.dtype.kind not in "iuf":
+        raise TypeError(f"real scores, please; got {x.dtype}")
+    return project(x.astype(float), k)
+
+
+def random_pivots(x: np.ndarray, k: Any) -> np.ndarray:
+    np.random.permutation(x.shape[-1])  # noqa: NPY002
+    return project(x, k)
+
+
 def whole_totals(x: np.ndarray, k: Any) -> np.ndarray:
     return project(x, [operator.index(total) for total in np.ravel(k)] if np.ndim(k) else operator.index(k))
 
@@ -99,6 +124,8 @@ FOUND_OUT = {
     "vectors_only": _narrow(vectors_only, vjp=vjp),
     "rows_only": _narrow(rows_only, vjp=_rows_only_vjp),
     "one_total": _narrow(one_total),
+    "one_total_each": _narrow(one_total_each, vjp=vjp),
+    "floats_only": Target("floats_only", floats_only, vjp=vjp).without("infinities", "threads", "long"),
     "whole_totals": _narrow(whole_totals),
     "single_precision": _narrow(single_precision, vjp=vjp),
     "k_is_one": _narrow(k_is_one, vjp=vjp),
@@ -107,8 +134,12 @@ SAID = {
     "vectors_only": FOUND_OUT["vectors_only"].without("batch"),
     "rows_only": FOUND_OUT["rows_only"].without("vectors"),
     "one_total": FOUND_OUT["one_total"].without("own-k"),
+    "one_total_each": FOUND_OUT["one_total_each"].without("one-k"),
+    "floats_only": FOUND_OUT["floats_only"].without("integers"),
+    "in_doubles": _narrow(in_doubles).without("dtype"),
+    "random_pivots": _narrow(random_pivots),
     "whole_totals": FOUND_OUT["whole_totals"].without("real-k"),
-    "single_precision": FOUND_OUT["single_precision"].without("float64", "integers"),
+    "single_precision": FOUND_OUT["single_precision"].without("float64"),
     "inner_totals": _narrow(inner_totals, vjp=vjp).without("edge-k"),
     "sparsemax": _narrow(sparsemax, vjp=lambda x, g: vjp(x, 1, g), fixed_k=1),
     "k_is_one": _narrow(k_is_one, vjp=vjp, fixed_k=1),

@@ -65,6 +65,23 @@ def test_what_a_torch_function_writes_into_its_tensor_is_seen() -> None:
     assert [result.name for result in report.failures] == ["input_is_untouched"]
 
 
+def test_a_torch_module_is_read_by_its_forward(tmp_path: Path) -> None:
+    needs("torch")
+    path = tmp_path / "layers.py"
+    path.write_text(
+        f"import sys; sys.path.append({str(Path(HERE).parent)!r})\n"
+        "import torch\nfrom library_targets import in_torch\n"
+        "class Layer(torch.nn.Module):\n"
+        "    def forward(self, x, k, *, temperature=1.0):\n        return in_torch(x, k, temperature=temperature)\n"
+        "class Sparsemax(torch.nn.Module):\n    def forward(self, x):\n        return in_torch(x, 1)\n"
+        "layer, sparsemax = Layer(), Sparsemax()\n"
+    )
+    assert "temperature" in load(f"torch:{path}:layer").claims
+    report = check(f"torch:{path}:sparsemax", examples=5, only=["total_is_k", "vjp_sums_to_zero"])
+    assert report.counts["passed"] == 2
+    assert "its p adds up to 1" in report.note
+
+
 def test_a_torch_loss_may_be_brought_by_name() -> None:
     needs("torch")
     target = load(f"torch:{HERE}:in_torch").bringing(loss=f"torch:{HERE}:loss")

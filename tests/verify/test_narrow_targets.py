@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -40,11 +41,15 @@ def failed(report: Report) -> list[str]:
         ),
         ("rows_only", {}),
         ("one_total", {}),
+        ("one_total_each", {"one_total_serves_all_rows": "one-k not claimed"}),
+        ("floats_only", {"integers_of_any_kind_are_promoted": "integers not claimed"}),
+        ("in_doubles", {"dtype_is_kept": "dtype not claimed", "dtype_of_a_batch_is_kept": "dtype not claimed"}),
+        ("random_pivots", {}),
         ("whole_totals", {"a_whole_total_may_come_as_a_float": "real-k not claimed"}),
         ("inner_totals", {"without_a_choice_all_are_zero_or_one": "edge-k not claimed"}),
         (
             "single_precision",
-            {"accurate_at_huge_scales": "float64 not claimed", "integer_scores_are_promoted": "integers"},
+            {"accurate_at_huge_scales": "float64 not claimed", "integer_scores_are_promoted": "float64 not claimed"},
         ),
         (
             "sparsemax",
@@ -167,6 +172,83 @@ def test_what_a_function_solves_may_be_said_beside_it(
         assert main(["replay", f"{tmp_path}/witnesses/{failure.name}.json"]) == 1
 
 
+def test_k_by_name_only_and_a_nameless_total_are_refused_with_what_to_do() -> None:
+    def by_name(x: Any, *, k: Any) -> Any:
+        return narrow_targets.project(x, k)
+
+    with pytest.raises(TargetError, match="takes k by name only; wrap it, as lambda x, k"):
+        check(by_name)
+    assert check(lambda x, k: by_name(x, k=k), only=["total_is_k"], examples=3).verdict == "pass"
+    with pytest.raises(TargetError, match="without any-k: which k does it take, then"):
+        check(narrow_targets.project, without=["any-k"])
+
+
+def test_a_float32_function_without_k_is_found_to_have_one_total() -> None:
+    def sparsemax(x: np.ndarray) -> np.ndarray:
+        return narrow_targets.single_precision(x, 1)
+
+    report = check(sparsemax, only=SOME, examples=5)
+    assert report.counts["passed"] == 3, report.failures
+    assert "it takes no k, and its p adds up to 1" in report.note
+    assert "float64 scores raise TypeError: float32, please" in report.note
+
+
+def test_the_loss_of_one_total_may_be_symmetric_at_its_target() -> None:
+    def sparsemax(x: np.ndarray) -> np.ndarray:
+        return narrow_targets.project(x, 1)
+
+    def loss(scores: np.ndarray, targets: np.ndarray) -> float:
+        return float(((sparsemax(scores) - targets) ** 2).sum() / 2)
+
+    only = ["loss_is_zero_where_p_is_the_target", "loss_is_half_the_squared_distance"]
+    for seed in range(3):
+        assert check(sparsemax, loss=loss, only=only, seed=seed, budget="quick").counts["passed"] == 2
+
+
+def test_an_axis_is_judged_of_one_total_too() -> None:
+    only = ["axis_says_which_way_rows_run"]
+    assert check(_sparsemax_along, only=only, examples=10).verdict == "pass"
+    (failure,) = check(_sparsemax_along_the_last, only=only, examples=10).failures
+    assert failure.witness is not None
+    assert "function(x, axis=" in failure.witness.code
+
+
+def _sparsemax_along(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.moveaxis(narrow_targets.project(np.moveaxis(x, axis, -1), 1), -1, axis)
+
+
+def _sparsemax_along_the_last(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    return narrow_targets.project(x, 1)
+
+
+def test_integers_may_be_promoted_to_float32_but_not_cut_off() -> None:
+    def in_float32(x: np.ndarray, k: Any) -> np.ndarray:
+        return narrow_targets.project(x.astype(np.float32) if x.dtype.kind in "iu" else x, k)
+
+    def cut_off(x: np.ndarray, k: Any) -> np.ndarray:
+        return narrow_targets.project(x, k).astype(x.dtype)
+
+    only = ["integer_scores_are_promoted", "integers_of_any_kind_are_promoted", "accurate_on_ordinary_scores"]
+    assert check(in_float32, only=only, examples=20).counts["passed"] == 3
+    assert check(cut_off, only=only, budget="quick").counts["failed"] == 2
+
+
+def test_big_endian_arrays_may_be_refused_but_not_misread() -> None:
+    only = ["memory_layout_does_not_matter"]
+    assert check(narrow_targets.floats_only, only=only, examples=5).verdict == "pass"
+    assert check(narrow_targets.floats_only, only=only, examples=5, claiming=["big-endian"]).verdict == "fail"
+
+    def misread(x: np.ndarray, k: Any) -> np.ndarray:
+        return narrow_targets.project(x.view(x.dtype.newbyteorder("=")), k)
+
+    assert check(misread, only=only, examples=5).verdict == "fail"
+
+
+def test_a_partial_is_named_by_what_it_is_a_part_of() -> None:
+    two = functools.partial(narrow_targets.project, k=2)
+    assert check(two, only=["total_is_k"], examples=2).target == "partial of narrow_targets:project"
+
+
 def test_a_row_that_comes_back_in_another_shape_is_named() -> None:
     squeezed = Target("t", lambda x, k: narrow_targets.project(x, k)[0]).without("vectors")
     (failure,) = check(squeezed, examples=5, only=["total_is_k"]).failures
@@ -234,6 +316,8 @@ def test_claims_that_make_no_sense_are_refused(options: dict[str, Any], message:
         ("vectors_only", {"batch": "scores of shape (2, n) raise ValueError: one row, please"}),
         ("rows_only", {"vectors": "scores of shape (n,) raise ValueError: rows, please"}),
         ("one_total", {"own-k": "a k for each row raises TypeError"}),
+        ("one_total_each", {"one-k": "one k for all rows raises ValueError: a k for each row, please"}),
+        ("floats_only", {"integers": "integer scores raise TypeError: floats, please; got int64"}),
         ("whole_totals", {"real-k": "k = 1.5 raises TypeError"}),
         (
             "single_precision",
@@ -245,7 +329,7 @@ def test_claims_that_make_no_sense_are_refused(options: dict[str, Any], message:
 def test_what_a_target_refuses_plainly_is_found_out(name: str, found: dict[str, str]) -> None:
     target = narrow_targets.FOUND_OUT[name]
     probed = probe(target)
-    implied = {"own-k", "real-k"} if "any-k" in found else {"own-k"}
+    implied = {"own-k", "real-k"} if "any-k" in found else {"own-k", "one-k"} if "batch" in found else {"own-k"}
     assert {*target.claims} - {*probed.claims} - implied == {*found} - implied
     for claim, reason in found.items():
         assert probed.why_not(claim).startswith(f"found out: {reason}")

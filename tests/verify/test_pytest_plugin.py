@@ -159,6 +159,29 @@ def test_what_it_solves_may_be_said(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*not the projection*", "*function(x)", "SKIPPED*k is 1, always*"])
 
 
+def test_narrow_targets_are_found_out_where_tests_are_parametrized(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_narrow="""
+        import numpy as np
+        from hsproj_verify import parametrize_with_checks
+        CALLS = []
+        def one_row(x, k):
+            CALLS.append(np.shape(x))
+            if np.ndim(x) != 1:
+                raise ValueError("one row, please")
+            return np.full(x.shape, k / x.size, x.dtype)
+        @parametrize_with_checks([one_row], only=["total_is_k", "rows_are_independent", "a_batch_is_untouched"])
+        def test_it(target, check):
+            assert CALLS or check.name == "total_is_k"  # not at collection
+            check(target)
+            assert CALLS.count((2, 3)) <= 4  # probed once
+        """
+    )
+    result = _run(project, "-rs", "test_narrow.py")
+    result.assert_outcomes(passed=1, skipped=2)
+    result.stdout.fnmatch_lines(["*batch not claimed: found out: scores of shape (2, n) raise ValueError*"])
+
+
 def test_options_are_those_of_the_command_line() -> None:
     assert list(pytest_plugin.COMPANIONS) == list(COMPANIONS)
     assert list(pytest_plugin.BUDGETS) == list(BUDGETS)

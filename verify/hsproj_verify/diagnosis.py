@@ -344,7 +344,7 @@ _OF_ROWS: dict[str, Callable[[Numbers, float, float], Numbers]] = {
     "entries are truncated to integers: the answer is written into an array of them": lambda x, k, tau: [
         int(p) for p in _exact(x, k, tau)
     ],
-    "computed in float32, where float64 is asked for": _in_float32,
+    "computed in float32, where float64 is asked for (if that is meant: --without float64)": _in_float32,
 }
 
 

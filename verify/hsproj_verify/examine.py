@@ -70,7 +70,7 @@ def replay_check(check: Check, target: Target, terms: Terms, draws: Sequence[Any
 def _failed(
     check: Check, target: Target, terms: Terms, failure: CheckFailure, executed: int, draws: Sequence[Any]
 ) -> Result:
-    replay = recording(check.name, target.name, target.claims, terms, draws, failure.reason)
+    replay = recording(check.name, target.name, target.claims, target.problem, terms, draws, failure.reason)
     return Result(check.name, check.level, Outcome.FAILED, failure.reason, failure.witness, executed, replay=replay)
 
 

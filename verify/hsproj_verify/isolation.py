@@ -8,6 +8,7 @@ runs the same case up to that call and makes the witness of it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pickle
@@ -74,7 +75,10 @@ class Recipe:
             return self.target
         if isinstance(self.target, Target):
             return self.target.name
-        return f"{self.target.__module__}:{getattr(self.target, '__qualname__', type(self.target).__name__)}"
+        function, prefix = self.target, ""
+        while isinstance(function, functools.partial):
+            function, prefix = function.func, f"{prefix}partial of "
+        return f"{prefix}{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
 
     def make(self) -> Target:
         """The target; `TargetError` if there is none."""
@@ -87,6 +91,8 @@ class Recipe:
         else:
             raise TargetError(f"a target is a name, a callable or a Target; got {type(self.target).__name__}")
         target = target.bringing(**self.companions).solving(**self.problem)
+        if "any-k" in self.without and target.fixed_k is None:
+            raise TargetError("without any-k: which k does it take, then? say so by fixed_k (--fixed-k)")
         return target.claiming(*self.claiming).without(*self.without)
 
 
@@ -120,11 +126,12 @@ class Loaded:
     name: str
     note: str
     claims: tuple[str, ...]
+    problem: Mapping[str, Any]
 
     @classmethod
     def of(cls, target: Target) -> Loaded:
         """What is to be known of this one."""
-        return cls(target.name, target.note, tuple(sorted(target.claims)))
+        return cls(target.name, target.note, tuple(sorted(target.claims)), target.problem)
 
 
 @dataclass(frozen=True)
@@ -416,5 +423,5 @@ class Crew:
 def cut_off(job: Job, reason: str, loaded: Loaded, terms: Terms, witness: Witness | None = None) -> Result:
     """The result of a job that its target ended; of its last call there may be a witness."""
     name = job.check.name
-    replay = job.draws and recording(name, loaded.name, loaded.claims, terms, job.draws, reason)
+    replay = job.draws and recording(name, loaded.name, loaded.claims, loaded.problem, terms, job.draws, reason)
     return Result(name, job.check.level, Outcome.FAILED, reason, witness, job.examples, replay=replay or None)

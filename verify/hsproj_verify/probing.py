@@ -7,6 +7,7 @@ check to judge as it judges all others: these are the first calls of the process
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ _PLAIN = {
 }
 _NEEDED = {
     "row": ("vectors",),
-    "rows": ("batch",),
+    "rows": ("batch", "one-k"),
     "own-k": ("batch", "own-k"),
     "vjp": ("vjp",),
     "jvp": ("jvp",),
@@ -167,17 +168,22 @@ def _found(refused: dict[tuple[str, str], str]) -> dict[str, str]:
     dtypes = [dtype for (_, dtype), reason in refused.items() if not reason]
     if not dtypes:
         return {}
+    found: dict[str, str] = {}
     # Rows are taken if they are taken in one of two ways.
     taken = {case: reason for case, reason in refused.items() if case[0] != "own-k"}
     for (kind, dtype), reason in refused.items():
         if kind == "own-k":
-            taken["rows", dtype] = taken["rows", dtype] and reason
-    found: dict[str, str] = {}
+            one = taken.get(("rows", dtype), reason)
+            taken["rows", dtype] = one and reason
+            if one and not reason:
+                found["one-k"] = f"one k for all rows raises {one}"
     for claim, (kind, what) in _PLAIN.items():
         reasons = {case: reason for case, reason in taken.items() if kind in case}
         if reasons and all(reasons.values()):
-            # What a dtype that works is refused for says more.
-            found[claim] = f"{what} {reasons.get((kind, dtypes[0])) or next(iter(reasons.values()))}"
+            # What raises with a kind, or a dtype, that works otherwise says more.
+            works = {part for case, reason in taken.items() if not reason for part in case}
+            telling = [reason for case, reason in reasons.items() if works & {*case}]
+            found[claim] = f"{what} {next(iter([*telling, *reasons.values()]))}"
     if own := refused.get(("own-k", dtypes[0])):
         found["own-k"] = f"a k for each row raises {own}"
     return found
@@ -189,6 +195,9 @@ def _further_calls(target: Target, dtypes: Sequence[str]) -> Iterator[tuple[str,
         row = _row(target, dtypes[0])
         yield "any-k", "k = 1 is taken, k = 2 raises", PlainCall("row", (row.with_scores(row.scores, k=2.0),))
         yield "real-k", "k = 1.5 raises", PlainCall("row", (row.with_scores(row.scores, k=1.5),))
+        if "float64" in dtypes:
+            whole = row.with_scores(4 * row.x, dtype="int64")
+            yield "integers", "integer scores raise", PlainCall("row", (whole,))
         yield "vjp", "its vjp raises", PlainCall("vjp", (row,))
         yield "jvp", "its jvp raises", PlainCall("jvp", (row,))
 
@@ -197,8 +206,9 @@ def _with_its_total(target: Target) -> Target:
     """The target as it is or, if its function takes no k, with the k that its p adds up to."""
     if target.fixed_k is not None or "any-k" not in target.assumed or not takes_scores_only(target.project):
         return target
-    row = Problem((0.5, 0.25, 0.0, -0.25), 1.0, constraint=target.constraint)
-    for kind in ("row", "rows"):
+    plain = Problem((0.5, 0.25, 0.0, -0.25), 1.0, constraint=target.constraint)
+    rows = [replace(plain, dtype=dtype) for dtype in ("float64", "float32") if dtype in target.claims]
+    for row, kind in itertools.product(rows, ("row", "rows")):
         asked = replace(target, fixed_k=1)  # called without k, whatever it is
         came = PlainCall(kind, (row,)).ask(asked)
         try:

@@ -13,6 +13,7 @@ from hsproj_verify.checks import CHECKS, Check
 from hsproj_verify.commands.check import read_expected
 from hsproj_verify.examine import run_check
 from hsproj_verify.isolation import Crew, Job, Recipe
+from hsproj_verify.probing import probe
 from hsproj_verify.pytest_plugin import COMPANIONS
 from hsproj_verify.recording import Terms
 from hsproj_verify.report import JudgedWrongError, Outcome, Result, failure_text
@@ -30,7 +31,7 @@ class Judge:
         companions = {name: option(name) for name in COMPANIONS if option(name) is not None}
         said = {name: option(name) for name in ("constraint", "fixed_k") if option(name) is not None}
         self.recipe = Recipe(option("target"), companions, option("with"), option("without"), said)
-        terms = Terms(option("seed"), budgeted(option("budget")), option("tolerance"), companions, problem=said)
+        terms = Terms(option("seed"), budgeted(option("budget")), option("tolerance"), companions)
         try:
             self.expected = read_expected(option("expected_failures"), "--hsproj-expected-failures")
             demand_known(self.expected)
@@ -105,6 +106,7 @@ class CheckOf:
 
     check: Check
     terms: Terms
+    probed: Callable[[Target], Target]
 
     @property
     def name(self) -> str:
@@ -114,7 +116,19 @@ class CheckOf:
     def __call__(self, target: Target) -> None:
         """Judge; an AssertionError with the witness if it fails, a skip if the target does not claim what it is about."""
         __tracebackhide__ = True
-        judged(run_check(self.check, target, self.terms))
+        judged(run_check(self.check, self.probed(target), self.terms))
+
+
+def _once(function: Callable[[Target], Target]) -> Callable[[Target], Target]:
+    """What the function returns for the first target; later ones get the same answer if they are the same."""
+    known: list[tuple[Target, Target]] = []
+
+    def called(target: Target) -> Target:
+        if not known or known[0][0] is not target:
+            known[:] = [(target, function(target))]
+        return known[0][1]
+
+    return called
 
 
 def parametrize_with_checks(
@@ -160,11 +174,12 @@ def parametrize_with_checks(
     demand_sensible(terms)
     parameters = []
     for target in (Recipe(target).make() for target in targets):
+        probed = _once(probe)
         expected = expected_failures(target) if callable(expected_failures) else expected_failures or {}
         demand_known(expected)
         for name in names:
             marks = [pytest.mark.xfail(reason=expected[name], strict=True)] if name in expected else []
             parameters.append(
-                pytest.param(target, CheckOf(CHECKS[name], terms), id=f"{target.name}-{name}", marks=marks)
+                pytest.param(target, CheckOf(CHECKS[name], terms, probed), id=f"{target.name}-{name}", marks=marks)
             )
     return pytest.mark.parametrize(("target", "check"), parameters)

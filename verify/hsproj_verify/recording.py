@@ -26,8 +26,6 @@ class Terms:
         Names of what the target brings beside its projection, where they have names.
     shrink : bool
         Whether to look for the plainest failing example.
-    problem : mapping
-        The target's "constraint" and "fixed_k", where they were given.
     """
 
     seed: int
@@ -35,11 +33,16 @@ class Terms:
     tolerance: float
     companions: Mapping[str, str] = field(default_factory=dict)
     shrink: bool = True
-    problem: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recording(
-    check: str, target: str, claims: Collection[str], terms: Terms, draws: Sequence[Any], reason: str
+    check: str,
+    target: str,
+    claims: Collection[str],
+    problem: Mapping[str, Any],
+    terms: Terms,
+    draws: Sequence[Any],
+    reason: str,
 ) -> dict[str, Any]:
     """A failing case as JSON; `draws` are encoded."""
     return {
@@ -47,7 +50,7 @@ def recording(
         "check": check,
         "target": target,
         "companions": dict(terms.companions),
-        "problem": dict(terms.problem),
+        "problem": dict(problem),
         "claims": sorted(claims),
         "seed": terms.seed,
         "tolerance": terms.tolerance,

@@ -133,7 +133,7 @@ def check(
     names = list(CHECKS) if only is None else list(dict.fromkeys(only))
     demand_known([*names, *expected])
     named = {name: companion for name, companion in recipe.companions.items() if isinstance(companion, str)}
-    terms = Terms(seed, budgeted(budget) if examples is None else examples, tolerance, named, shrink, problem)
+    terms = Terms(seed, budgeted(budget) if examples is None else examples, tolerance, named, shrink)
     demand_sensible(terms, timeout, workers)
     running: dict[str, None] = {}
     results: dict[str, Result] = {}
@@ -196,7 +196,7 @@ def replay(
         target, brought = case["target"], {**case["companions"], **brought}
     recorded = set(case["claims"])
     recipe = Recipe(target, brought, sorted(recorded), sorted(set(CLAIMS) - recorded), problem)
-    terms = Terms(case["seed"], 1, case["tolerance"], case["companions"], problem=problem)
+    terms = Terms(case["seed"], 1, case["tolerance"], case["companions"])
     with judging(recipe, terms, timeout, workers) as court:
         *_, result = court.run([Job(CHECKS[case["check"]], case["draws"])])
         assert isinstance(result, Result)

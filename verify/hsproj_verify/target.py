@@ -30,17 +30,20 @@ CLAIMS = {
     "vectors": "takes (n,) scores",
     "batch": "takes (m, n) scores",
     "own-k": "takes a k for each row of a batch",
+    "one-k": "takes one k for all rows of a batch",
     "any-k": "takes k",
     "real-k": "takes totals that are not whole",
     "edge-k": "takes k = 0 and k = n, and totals within 1e-6 of them",
     "equality": "solves sum p = k",
-    "float64": "takes and returns float64",
-    "float32": "takes and returns float32",
+    "float64": "takes float64",
+    "float32": "takes float32",
+    "dtype": "answers in the floating dtype of the scores",
     "integers": "takes integer scores",
     "offsets": "takes scores and temperatures of any magnitude",
     "subnormals": "takes scores and temperatures below the normal floats",
     "infinities": "takes -inf (masked) and +inf (forced) scores",
-    "layouts": "takes strided, reversed, read-only, unaligned and big-endian arrays, and numbers of NumPy",
+    "layouts": "takes strided, reversed, read-only and unaligned arrays, and big-endian ones unless it refuses these",
+    "numbers": "takes totals and temperatures that are numbers of NumPy",
     "long": "takes rows of thousands of scores",
     "large": "takes rows of a hundred thousand scores and more",
     "exact": "keeps bounds, ties and zero derivatives to the last bit, where others keep a tolerance",
@@ -59,12 +62,13 @@ CLAIMS = {
     "zero-one": "has the share of wrong decisions in a row",
     "top-k-zero-one": "has the share of a row's positives that its k highest scores miss",
     "own-temperature": "takes a temperature for each row of a batch",
-    "vjp-batch": "its vjp takes batches, too",
+    "vjp-batch": "takes batches in its vjp, too",
+    "big-endian": "takes big-endian arrays",
     "rounded": "gives the float nearest to the exact answer, ties to even",
 }
 """What a target may or may not claim to do. It is judged in full on what it claims; the rest is skipped, with the reason."""
 
-UNUSUAL = frozenset({"rounded", "own-temperature", "vjp-batch"})
+UNUSUAL = frozenset({"rounded", "own-temperature", "vjp-batch", "big-endian"})
 """Claims that a target makes only if it says so: in `Target.claims`, by `--with`, or its function by an attribute
 `hsproj_verify_claims`, a collection of them."""
 
@@ -97,7 +101,7 @@ _NEEDED = {
     "top-k-zero-one": ("top_k_zero_one_loss",),
 }
 
-PROBED = frozenset({"vectors", "batch", "any-k", "own-k", "real-k", "float64", "float32"})
+PROBED = frozenset({"vectors", "batch", "any-k", "own-k", "one-k", "real-k", "float64", "float32", "integers"})
 """Claims that are assumed of a target that says nothing, until it refuses a plain case: see `hsproj_verify.probing`."""
 
 CONSTRAINTS = {"eq": "sum p = k", "le": "sum p <= k"}
@@ -188,6 +192,8 @@ class Target:
         _demand_known(claims)
         if self.constraint not in CONSTRAINTS:
             raise TargetError(f"constraint must be one of {', '.join(CONSTRAINTS)}; got {self.constraint!r}")
+        if takes_by_name_only(self.project, "k"):
+            raise TargetError(f"{self.name} takes k by name only; wrap it, as lambda x, k: f(x, k=k)")
         if self.fixed_k is not None:
             if not 0 <= self.fixed_k < math.inf:
                 raise TargetError(f"fixed_k must satisfy 0 <= fixed_k; got {self.fixed_k!r}")
@@ -195,7 +201,7 @@ class Target:
         if self.constraint != "eq":
             claims.discard("equality")
         if "batch" not in claims:
-            claims.discard("own-k")
+            claims -= {"own-k", "one-k"}
         claims -= {claim for claim, any_of in _NEEDED.items() if all(getattr(self, name) is None for name in any_of)}
         claims -= {name for name in ("temperature", "axis") if not takes(self.project, name)}
         object.__setattr__(self, "claims", frozenset(claims))
@@ -237,6 +243,8 @@ class Target:
             return f"real-k not claimed: {self.why_not('real-k')}"
         if "edge-k" not in self.claims and not is_inner(problem.k, problem.n):
             return f"edge-k not claimed: {self.why_not('edge-k')}"
+        if np.dtype(problem.dtype).kind in "iu" and "integers" not in self.claims:
+            return f"integers not claimed: {self.why_not('integers')}"
         dtype = "float32" if problem.dtype == "float32" else "float64"
         if dtype not in self.claims:
             return f"{dtype} not claimed: {self.why_not(dtype)}"
@@ -332,6 +340,8 @@ class Target:
         if not self._wants_rows(name, np.ndim(x)):
             if np.ndim(k) and "own-k" not in self.claims:
                 k = np.asarray(k)[0].item()  # checks draw rows with the same total then
+            elif np.ndim(x) > 1 and not np.ndim(k) and "one-k" not in self.claims and "own-k" in self.claims:
+                k = np.full(np.shape(x)[:-1], k)
             return function(*self._ordered(name, x, k, *arrays), **options)
         x, k = x[None], np.array([k]) if "own-k" in self.claims else k
         came = function(*self._ordered(name, x, k, *(array[None] for array in arrays)), **options)
@@ -369,6 +379,11 @@ class Target:
         return "temperature" in self.claims and function is not None and takes(function, "temperature")
 
     @property
+    def problem(self) -> dict[str, Any]:
+        """What it solves, as `solving` takes it."""
+        return {"constraint": self.constraint} | ({} if self.fixed_k is None else {"fixed_k": self.fixed_k})
+
+    @property
     def pulls_back_temperatures(self) -> bool:
         """Whether the vjp takes temperature=, too."""
         return self.takes_temperature("vjp")
@@ -392,6 +407,15 @@ def takes(function: Callable[..., Any], name: str) -> bool:
     except (TypeError, ValueError):
         return False
     return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+
+
+def takes_by_name_only(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function can't do without this parameter, and takes it by name only."""
+    try:
+        parameter = inspect.signature(function).parameters.get(name)
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
 
 
 def takes_scores_only(function: Callable[..., Any]) -> bool:

@@ -34,6 +34,12 @@ def the_first_k_for_all(x: Array, k: Any, tau: float) -> Array:
     return _project(x, np.full(np.shape(x)[:-1], np.ravel(k)[0]) if np.ndim(x) > 1 else k, temperature=tau)
 
 
+@call("one_total_serves_all_rows")
+def one_total_for_the_batch(x: Array, k: Any, tau: float) -> Array:
+    """One k is the total of all rows together, as np.sum(p) == k would have it."""
+    return _project(x, k / len(x) if np.ndim(x) == 2 and not np.ndim(k) else k, temperature=tau)
+
+
 @call("rows_are_independent")
 def the_mean_k_for_all(x: Array, k: Any, tau: float) -> Array:
     """One expected number of positives for all classes."""

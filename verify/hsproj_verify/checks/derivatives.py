@@ -169,7 +169,7 @@ def vjp_leaves_scores_and_cotangent_untouched(case: Case) -> None:
             raise case.failure(problem, f"the vjp changed the {name}", came, fractions(before), cotangent=g)
 
 
-@check("derivatives", "vjp", "float32")
+@check("derivatives", "vjp", "float32", "dtype")
 def dtype_of_the_vjp_is_kept(case: Case) -> None:
     """float64 scores and cotangents give a float64 gradient, float32 ones a float32 gradient.
 

@@ -408,8 +408,8 @@ def masks_are_small_numbers(x: Array, k: float, temperature: float) -> Array:
 
 
 @_fails("one_total_serves_all_rows")
-def wants_a_column_of_totals(x: Array, k: Any, temperature: Any = 1.0) -> Array:
-    return project(x, k if np.ndim(x) == 1 else k.reshape(-1), temperature)
+def one_total_for_all_rows_together(x: Array, k: Any, temperature: Any = 1.0) -> Array:
+    return project(x, k if np.ndim(x) == 1 or np.ndim(k) else k / len(x), temperature)
 
 
 @_fails("a_row_may_have_its_own_temperature")

@@ -7,7 +7,7 @@ from hsproj_verify.target import Target
 UNSAID = "offsets", "subnormals", "infinities", "empty", "threads", "errors"
 """What no peer's documentation speaks of: extreme magnitudes, infinite scores, empty rows, threads, refusing bad input."""
 
-GENERAL = "exact", "long", "float32", "integers", "layouts"
+GENERAL = "exact", "long", "float32", "integers", "layouts", "numbers"
 """What solvers of general quadratic programs don't claim either: they work in float64, to a tolerance, on matrices."""
 
 
@@ -21,4 +21,4 @@ def in_reverse_mode(target: Target, *unclaimed: str) -> Target:
     >>> sorted(in_reverse_mode(target, *GENERAL).claims)
     ['any-k', 'batch', 'edge-k', 'equality', 'float64', 'large', 'own-k', 'real-k', 'vectors', 'vjp']
     """
-    return replace(target, jvp=None).without(*UNSAID, "integers", *unclaimed)
+    return replace(target, jvp=None).without(*UNSAID, "integers", "numbers", *unclaimed)

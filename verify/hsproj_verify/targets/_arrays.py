@@ -13,7 +13,10 @@ from hsproj_verify.targets import python
 from hsproj_verify.targets._error import TargetError
 
 # Claims that a library leaves no room for, with the reason.
-UNCLAIMED = {"layouts": "its arrays are made by the judge, and have one layout"}
+UNCLAIMED = {
+    "layouts": "its arrays are made by the judge, and have one layout",
+    "numbers": "numbers of NumPy are not those of the library",
+}
 
 
 def library(name: str) -> Any:

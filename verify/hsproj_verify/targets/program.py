@@ -34,6 +34,7 @@ UNCLAIMED = {
     "batch": "programs are asked for one row at a time unless they say that they take batches",
     "own-k": "programs are asked for one row at a time unless they say that they take batches",
     "layouts": "arrays are sent as numbers",
+    "numbers": "all numbers are sent as digits",
     "integers": "all numbers are sent as floats",
 }
 """Claims that a program makes only if it says so, or can't make at all, with the reason."""

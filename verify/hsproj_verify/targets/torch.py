@@ -42,7 +42,8 @@ def target_of(name: str, function: Callable[..., Any], note: str = "") -> Target
 
     def called_with_numpy(called: Callable[..., Any]) -> Callable[..., Any]:
         # Its options are those of the function.
-        return functools.update_wrapper(speaking_numpy(called, inwards, outwards), function)
+        said = function.forward if isinstance(function, torch.nn.Module) else function
+        return functools.update_wrapper(speaking_numpy(called, inwards, outwards), said)
 
     def project_and_vjp(x: Any, *rest: Any, **options: Any) -> Any:
         *k, g = rest
