@@ -2,5 +2,5 @@
 
 from importlib.util import find_spec
 
-NEEDS = {"lightgbm": "lightgbm", "xgboost": "xgboost"}
+NEEDS = {"lightgbm": "lightgbm", "xgboost": "xgboost", "sklearn": "sklearn"}
 collect_ignore = [f"hsproj/integrations/{module}.py" for module, package in NEEDS.items() if find_spec(package) is None]
