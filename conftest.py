@@ -2,5 +2,11 @@
 
 from importlib.util import find_spec
 
-NEEDS = {"lightgbm": "lightgbm", "xgboost": "xgboost", "sklearn": "sklearn"}
+NEEDS = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "sklearn": "sklearn",
+    "_classifier": "sklearn",
+    "_selector": "sklearn",
+}
 collect_ignore = [f"hsproj/integrations/{module}.py" for module, package in NEEDS.items() if find_spec(package) is None]
