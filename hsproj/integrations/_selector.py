@@ -37,7 +37,7 @@ class TopKSelector(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    p_ : ndarray of shape (n_features_in_,)
+    p_ : ndarray of shape (features,)
         How much of each feature is in the relaxed subset; between 0 and 1, with the sum k.
     gap_ : float
         At least 0: no subset of k features has a cost below ``1 - gap_`` times that of the selected one.

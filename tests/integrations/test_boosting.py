@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -20,7 +21,6 @@ from hsproj.integrations._boosting import (
     Objective,
     ZeroOneMetric,
 )
-from hsproj.integrations._packages import demand_package
 
 Array = np.ndarray
 EPS = 2.0**-52
@@ -296,7 +296,9 @@ def test_an_unknown_hessian_is_refused() -> None:
         HypersimplexObjective(1.0, "majorizer")  # type: ignore[arg-type]
 
 
-def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lightgbm", None)
-    with pytest.raises(ImportError, match=r'pip install "hsproj\[lightgbm\]"'):
-        demand_package("lightgbm", "lightgbm")
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "sklearn"])
+def test_a_missing_package_is_named_with_its_extra(name: str) -> None:
+    code = f"import sys; sys.modules[{name!r}] = None; import hsproj.integrations.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"ImportError: hsproj.integrations.{name} needs the package {name}" in done.stderr
+    assert f'pip install "hsproj[{name}]"' in done.stderr

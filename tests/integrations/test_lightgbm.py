@@ -179,6 +179,18 @@ def test_early_stopping_stops_where_the_metric_is_least(objective: Any) -> None:
     assert booster.best_score["valid_0"]["zero_one"] == ZeroOneMetric().value(booster.predict(x[400:]), y[400:])
 
 
+@pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")  # its successor is not in older versions
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_early_stopping_of_the_classifier_stops_where_the_metric_is_least(objective: Any) -> None:
+    x, y = _data(noise=1.5)
+    model = lightgbm.LGBMClassifier(objective=objective(), n_estimators=200, metric="none", **QUIET)
+    stop = lightgbm.early_stopping(5, verbose=False)
+    model.fit(x[:400], y[:400], eval_set=[(x[400:], y[400:])], eval_metric=FenchelYoungMetric(), callbacks=[stop])
+    losses = model.evals_result_["valid_0"]["fenchel_young"]
+    assert model.best_iteration_ == 1 + int(np.argmin(losses))
+    assert len(losses) == model.best_iteration_ + 5
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_scores_minus_their_thresholds_classify(objective: Any) -> None:
     x, y = _data(3, noise=0.1)

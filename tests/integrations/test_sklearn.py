@@ -36,9 +36,9 @@ def _expected_failures(estimator: Any) -> dict[str, str]:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the checks allow few iterations
 @parametrize_with_checks(
     [
-        *(HypersimplexClassifier(loss=loss) for loss in LOSSES),
-        HypersimplexClassifier(hidden_units=5),
-        HypersimplexClassifier(solver="adam", learning_rate=0.1, batch_size=50),
+        *(HypersimplexClassifier(loss=loss, max_iter=100) for loss in LOSSES),
+        HypersimplexClassifier(hidden_units=5, max_iter=100),
+        HypersimplexClassifier(solver="adam", learning_rate=0.1, batch_size=50, max_iter=50),
     ],
     expected_failed_checks=_expected_failures,
 )

@@ -152,6 +152,19 @@ def test_early_stopping_stops_where_the_metric_is_least(objective: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
+def test_early_stopping_of_the_classifier_stops_where_the_metric_is_least(objective: Any) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    x, y = _data(noise=1.5)
+    model = xgboost.XGBClassifier(
+        objective=objective(), eval_metric=FenchelYoungMetric(), early_stopping_rounds=5, n_estimators=200, n_jobs=1
+    )
+    model.fit(x[:400], y[:400], eval_set=[(x[400:], y[400:])], verbose=False)
+    losses = model.evals_result()["validation_0"]["fenchel_young"]
+    assert model.best_iteration == int(np.argmin(losses))
+    assert len(losses) == model.best_iteration + 6
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_scores_minus_their_thresholds_classify(objective: Any) -> None:
     x, y = _data(3, noise=0.1)
     data = xgboost.DMatrix(x, y)
