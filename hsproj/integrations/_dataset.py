@@ -29,7 +29,7 @@ class Rows(NamedTuple):
     @property
     def totals(self) -> Array:
         """(c,): the weight of the positives."""
-        totals: Array = self.targets.sum(axis=-1) if self.weight is None else self.targets @ self.weight
+        totals: Array = self.weighted(self.targets).sum(axis=-1)
         return totals
 
     @property

@@ -14,17 +14,24 @@ _PASSES = 3
 """In so many passes the bracket of the root has to halve, or it is cut in half."""
 _CLOSE = 2.0**-51
 """A step of Newton's method that is smaller, relative, is rounding."""
+_DOUBT = 2.0**-46
+"""How far p may be off, relative to what magnifies rounding: entries so close to 0 or 1 may be exactly that."""
 
 
 def project(x: Array, weight: Array, k: float, tau: float) -> tuple[Array, float]:
     """(p, theta) of float64 scores, for 0 <= k <= sum of the weights; theta is infinite for the two ends.
 
-    Within 1e-12 (1 + max|x| / tau), for up to 10^6 entries: the sums are plain ones.
+    The total is within 1e-12 (1 + max|x| / tau) of k, relative to the sum of the weights.
     """
     theta = _threshold(x, weight, k, tau)
     if math.isinf(theta):
         return np.full(x.size, 0.0 if theta > 0 else 1.0), theta
     p: Array = np.clip((x - theta) / tau, 0.0, 1.0)
+    free = float(weight.sum(where=(p > 0.0) & (p < 1.0)))
+    if free > 0:
+        # At a vertex rounding would leave the lowest ones, or the highest zeros, free: with a gradient, if they are tied.
+        doubt = min(_DOUBT * (1.0 + k / free + abs(theta) / tau), 2.0**-20)
+        p[p <= doubt], p[p >= 1.0 - doubt] = 0.0, 1.0
     return p, theta
 
 
@@ -35,16 +42,14 @@ def _threshold(x: Array, weight: Array, k: float, tau: float) -> float:
     aim = k * tau
     if k <= 0 or not carried.size:
         return math.inf
-    low, high = (
-        float(carried.min()) - tau,
-        float(carried.max()),
-    )  # the total at `low` is the greatest, at `high` it is 0
+    # The total at `low` is the greatest there is, and at `high` it is 0.
+    low, high = float(carried.min()) - tau, float(carried.max())
     if total_at(x, weight, low, tau)[0] <= aim:
         return -math.inf
     theta, width, passes = 0.5 * (low + high), high - low, 0
     while low < theta < high:
         total, free = total_at(x, weight, theta, tau)
-        if total == aim:
+        if abs(total - aim) <= _CLOSE * aim:
             break
         low, high = (theta, high) if total > aim else (low, theta)
         # Newton's step is exact on the piece where the root is. Where it goes astray, halves of the bracket find that piece.
@@ -61,7 +66,7 @@ def _threshold(x: Array, weight: Array, k: float, tau: float) -> float:
 
 def choose(x: Array, weight: Array, k: float) -> Array:
     """The limit of p as tau falls to 0: 1 above the score at which the weights from the top reach k, a share of it there."""
-    order = np.argsort(-x, kind="stable")
+    order = np.argsort(-x)
     scores = x[order]
     starts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))  # of groups of equal scores
     held = np.add.reduceat(weight[order], starts)
