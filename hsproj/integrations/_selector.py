@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hsproj._errors import refuse
@@ -51,9 +50,9 @@ class TopKSelector(SelectorMixin, BaseEstimator):
 
     Notes
     -----
-    y may be classes, which count as indicators, or numbers, for one output or several. Each step solves a linear system as
-    large as the smaller of samples and features. `gap_` is right up to rounding. The program is from Pilanci, Wainwright, El
-    Ghaoui, "Sparse learning via Boolean relaxations", Mathematical Programming 151, 2015.
+    y of floats are numbers, for one output or several. Else y (n,) are classes, and count as an indicator for each. Each step
+    solves a linear system as large as the smaller of samples and features. `gap_` is right up to rounding. The program is
+    from Pilanci, Wainwright, El Ghaoui, "Sparse learning via Boolean relaxations", Mathematical Programming 151, 2015.
 
     Examples
     --------
@@ -94,6 +93,8 @@ class TopKSelector(SelectorMixin, BaseEstimator):
             raise refuse(ValueError, "k", f"be None or an integer from 1 to {d}", repr(self.k), f"X.shape={x.shape}")
         if not 0 < self.alpha < math.inf:
             raise refuse(ValueError, "alpha", "be finite and > 0", repr(self.alpha))
+        if not 0 <= self.tol < math.inf:
+            raise refuse(ValueError, "tol", "be finite and >= 0", repr(self.tol))
         if not (isinstance(self.max_iter, int | np.integer) and self.max_iter >= 1):
             raise refuse(ValueError, "max_iter", "be an integer >= 1", repr(self.max_iter))
         spread = x.std(axis=0)
@@ -111,7 +112,7 @@ class TopKSelector(SelectorMixin, BaseEstimator):
 def _centred(y: ArrayLike) -> Array:
     """(n, outputs): numbers, or an indicator for each class, less their means."""
     labels = np.asarray(y)
-    if type_of_target(labels) in ("binary", "multiclass"):
+    if labels.ndim == 1 and labels.dtype.kind != "f":
         labels = labels.reshape(-1, 1) == np.unique(labels)
     columns = labels.reshape(len(labels), -1).astype(np.float64)
     centred: Array = columns - columns.mean(axis=0)

@@ -81,6 +81,18 @@ def test_the_objective_is_given_scores_labels_and_weights(objective: Any) -> Non
         np.testing.assert_array_equal(curvature, expected[1])
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    "params",
+    [{"bagging_fraction": 0.5, "bagging_freq": 1}, {"data_sample_strategy": "goss"}, {"boosting": "dart"}],
+    ids=["bagging", "goss", "dart"],
+)
+def test_training_on_samples_or_with_dropout_works(objective: Any, params: dict[str, Any]) -> None:
+    x, y = _data(noise=0.0)
+    booster, _ = _train(objective(), x, y, 60, learning_rate=0.3, **params)
+    assert ZeroOneMetric().value(booster.predict(x), y) < 0.05
+
+
 @pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")  # its successor is not in older versions
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("classes", [2, 3])

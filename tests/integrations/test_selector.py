@@ -100,9 +100,15 @@ def test_classes_count_as_indicators() -> None:
     x, _ = _planted(60, 8, 2, 0.5)
     labels = np.digitize(x[:, 0], [-0.5, 0.5])
     named = TopKSelector(2).fit(x, np.array(["low", "middle", "top"])[labels])
-    by_hand = TopKSelector(2).fit(x, np.eye(3)[labels] * 1.0 + 0.0)
-    np.testing.assert_allclose(named.p_, by_hand.p_, atol=1e-12)
+    np.testing.assert_allclose(named.p_, TopKSelector(2).fit(x, np.eye(3)[labels]).p_, atol=1e-12)
     assert named.get_support()[0]
+
+
+def test_floats_are_numbers_even_if_they_are_whole() -> None:
+    x, y = _planted(60, 8, 2, 0.5)
+    counts = np.rint(3 * y)
+    assert np.unique(counts).size > 5
+    np.testing.assert_array_equal(TopKSelector(2).fit(x, counts).p_, TopKSelector(2).fit(x, counts[:, None]).p_)
 
 
 def test_nothing_to_explain_is_explained_by_anything() -> None:
@@ -119,6 +125,7 @@ def test_nothing_to_explain_is_explained_by_anything() -> None:
         ({"k": 0}, "`k` must be None or an integer from 1 to 4"),
         ({"k": 1.5}, "`k` must be None or an integer from 1 to 4"),
         ({"alpha": 0.0}, "`alpha` must be finite and > 0"),
+        ({"tol": -1.0}, "`tol` must be finite and >= 0"),
         ({"max_iter": 0}, "`max_iter` must be an integer >= 1"),
     ],
 )
