@@ -103,7 +103,7 @@ def test_both_interfaces_grow_the_same_trees(objective: Any, classes: int) -> No
     booster, _ = _train(objective(), x, y, 10, weight=weight, **params)
     model = lightgbm.LGBMClassifier(objective=objective(), n_estimators=10, min_child_samples=20, **QUIET)
     model.fit(x, y, sample_weight=weight, eval_set=[(x, y)], eval_metric=ZeroOneMetric())
-    np.testing.assert_array_equal(model.predict(x, raw_score=True), booster.predict(x))
+    np.testing.assert_array_equal(model.booster_.predict(x), booster.predict(x))
     recorded = model.evals_result_["training"]["zero_one"]
     assert recorded[-1] == ZeroOneMetric().value(booster.predict(x), y, weight)
 
