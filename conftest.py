@@ -1,0 +1,12 @@
+"""What needs a library that is not installed has no doctests to run."""
+
+from importlib.util import find_spec
+
+NEEDS = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "sklearn": "sklearn",
+    "_classifier": "sklearn",
+    "_selector": "sklearn",
+}
+collect_ignore = [f"hsproj/integrations/{module}.py" for module, package in NEEDS.items() if find_spec(package) is None]

@@ -1,0 +1,1 @@
+"""hsproj inside other libraries, a module each, imported on demand: `lightgbm`, `xgboost`, `sklearn`."""
