@@ -15,7 +15,9 @@ def _project(xp: Any, x: Any, k: Any, temperature: Any, constant: Any) -> Any:
     totals = xp.clip(fixed[..., None, :] - breakpoints[..., :, None], 0, 1).sum(-1)
     low = xp.amax(xp.where(totals + 1e3 * xp.finfo(z.dtype).eps >= k, breakpoints, -xp.inf), -1)[..., None]
     met = xp.amin(xp.where(breakpoints == low, abs(totals - k), xp.inf), -1)[..., None] <= 1e3 * xp.finfo(z.dtype).eps
-    ones = (fixed - 1 > low) | (met & (fixed - 1 >= low))  # where theta is this breakpoint, what is on it is one already
+    ones = (fixed - 1 > low) | (
+        met & (fixed - 1 >= low)
+    )  # where theta is this breakpoint, what is on it is one already
     free = (fixed > low) & ~ones
     base = xp.amax(xp.where(free, fixed, -xp.inf), -1)[..., None]
     base = xp.where(xp.isfinite(base), base, xp.zeros_like(base))
