@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hsproj._dispatch import for_any_array
 from hsproj._inputs import Array, NanPolicy
 from hsproj._projection import answer_rows
 from hsproj._targets import SHARES, Reduction, pose
 
 
+@for_any_array
 def fenchel_young_loss(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -72,6 +74,7 @@ def fenchel_young_loss(
     return _loss(scores, targets, temperature, axis, reduction, nan_policy)[0]
 
 
+@for_any_array
 def fenchel_young_loss_and_grad(
     scores: ArrayLike,
     targets: ArrayLike,

@@ -241,8 +241,8 @@ def total_rule(layout: Layout) -> tuple[Callable[[Any], Any], str]:
 
 
 # What every temperature has to keep, and a total that must be an integer.
-_TEMPERATURE_RULE = (lambda t: (t > 0) & (t < math.inf), "be positive and finite")
-_INTEGER_RULE = (lambda k: k % 1 == 0, "be an integer")
+TEMPERATURE_RULE = (lambda t: (t > 0) & (t < math.inf), "be positive and finite")
+INTEGER_RULE = (lambda k: k % 1 == 0, "be an integer")
 
 
 def read_scores(x: ArrayLike, axis: int, name: str = "x") -> tuple[Array, Layout]:
@@ -266,8 +266,8 @@ def read_problem(
     """Everything that can be wrong about the call itself is refused here; `whole` says that k must be integers."""
     demand_choice(nan_policy, "nan_policy", "propagate", "raise")
     array, layout = read_scores(x, axis, name)
-    totals = per_row(k, "k", layout, total_rule(layout), *([_INTEGER_RULE] if whole else []))
-    tau = per_row(temperature, "temperature", layout, _TEMPERATURE_RULE)
+    totals = per_row(k, "k", layout, total_rule(layout), *([INTEGER_RULE] if whole else []))
+    tau = per_row(temperature, "temperature", layout, TEMPERATURE_RULE)
     return Problem(layout.rows(array), totals, tau, layout, nan_policy)
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hsproj._derivatives import tangent
+from hsproj._dispatch import for_any_array
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, real_array
 from hsproj._projection import answer_rows
 from hsproj._targets import FINITE, SHARES, Posed, Reduction, pose
 
 
+@for_any_array
 def hypersimplex_loss(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -71,6 +73,7 @@ def hypersimplex_loss(
     return _loss(posed, _half_square, reduction)
 
 
+@for_any_array
 def hypersimplex_loss_and_grad(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -101,6 +104,7 @@ def hypersimplex_loss_and_grad(
     return _loss_and_grad(posed, _half_square, reduction)
 
 
+@for_any_array
 def cross_entropy_loss(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -148,6 +152,7 @@ def cross_entropy_loss(
     return _loss(posed, _cross_entropy(floor), reduction)
 
 
+@for_any_array
 def cross_entropy_loss_and_grad(
     scores: ArrayLike,
     targets: ArrayLike,

@@ -6,11 +6,13 @@
 from numpy.typing import ArrayLike
 
 from hsproj._derivatives import tangent
+from hsproj._dispatch import for_any_array
 from hsproj._inputs import Array, NanPolicy, demand_out, like_scores, read_problem
 from hsproj._projection import answer_rows
 from hsproj._solution import Selection, solve
 
 
+@for_any_array
 def jvp(
     x: ArrayLike,
     k: ArrayLike,
@@ -36,6 +38,7 @@ def jvp(
     return _product(x, k, v, "v", temperature, axis, nan_policy, selection, out)
 
 
+@for_any_array
 def vjp(
     x: ArrayLike,
     k: ArrayLike,
@@ -61,6 +64,7 @@ def vjp(
     return _product(x, k, g, "g", temperature, axis, nan_policy, selection, out)
 
 
+@for_any_array
 def soft_binary_argmax_and_vjp(
     x: ArrayLike,
     k: ArrayLike,
@@ -90,6 +94,7 @@ def soft_binary_argmax_and_vjp(
     return layout.restore(answer.p), layout.restore(gradient)
 
 
+@for_any_array
 def jacobian(
     x: ArrayLike,
     k: ArrayLike,

@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 
 from hsproj import _exact
 from hsproj._batch import project_batch
+from hsproj._dispatch import for_any_array
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, Problem, demand_out, read_problem, where_false
 from hsproj._threads import for_chunks
 from hsproj._threshold import Threshold, hear, is_ordinary, threshold
 
 
+@for_any_array
 def project(
     x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate", out: Array | None = None
 ) -> Array:
@@ -80,6 +82,7 @@ def project(
     return soft_binary_argmax(x, k, axis=axis, nan_policy=nan_policy, out=out)
 
 
+@for_any_array
 def soft_binary_argmax(
     x: ArrayLike,
     k: ArrayLike,
@@ -131,6 +134,7 @@ for _function in (project, soft_binary_argmax):
     _function.__dict__["hsproj_verify_claims"] = ("rounded",)
 
 
+@for_any_array
 def binary_argmax(x: ArrayLike, k: ArrayLike, /, *, axis: int = -1, nan_policy: NanPolicy = "propagate") -> Array:
     """The hard limit: exactly k ones, at the k largest scores of each row, ties to the lowest index.
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from hsproj import _derivatives
 from hsproj._derivatives import Edges
+from hsproj._dispatch import for_any_array
 from hsproj._errors import refuse
 from hsproj._inputs import Array, Layout, NanPolicy, demand_choice, like_scores, read_problem
 from hsproj._projection import answer_rows, threshold_rows
@@ -349,6 +350,7 @@ class Projection:
         return f"Projection(n={self._layout.n}, dtype={self._layout.dtype}, {numbers}, {sets}, {smooth})"
 
 
+@for_any_array
 def solve(
     x: ArrayLike,
     k: ArrayLike,

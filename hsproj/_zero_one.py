@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hsproj._dispatch import for_any_array
 from hsproj._inputs import Array, NanPolicy, Problem
 from hsproj._projection import check_chosen, kth_largest
 from hsproj._targets import ZERO_OR_ONE, Reduction, pose
 
 
+@for_any_array
 def zero_one_loss(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -61,6 +63,7 @@ def zero_one_loss(
     return posed.reduce(wrong / max(posed.problem.layout.n, 1), reduction)
 
 
+@for_any_array
 def top_k_zero_one_loss(
     scores: ArrayLike,
     targets: ArrayLike,

@@ -114,11 +114,11 @@ def test_all_masked_with_k_one_is_nan_or_an_error() -> None:
         hsproj.project(x, 1, nan_policy="raise")
 
 
-def test_arrays_of_other_libraries_are_refused_rather_than_copied() -> None:
+def test_arrays_outside_the_array_api_are_refused_rather_than_copied() -> None:
     class Tensor:
         def __dlpack__(self) -> None: ...
 
-    with pytest.raises(TypeError, match=r"`x` must be a NumPy array.*Tensor"):
+    with pytest.raises(TypeError, match=r"`x` must be an array.*Tensor"):
         hsproj.project(Tensor(), 1)  # type: ignore[arg-type]
 
 

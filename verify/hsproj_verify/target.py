@@ -159,7 +159,7 @@ class Target:
     >>> from hsproj_verify.target import Target
     >>> uniform = Target("uniform", lambda x, k: np.full(x.shape, k / x.shape[-1]))
     >>> sorted(set(uniform.claims))[:3]
-    ['any-k', 'batch', 'edge-k']
+    ['any-k', 'batch', 'dtype']
     """
 
     name: str

@@ -53,4 +53,6 @@ def speaking_numpy(
 
 def plain(array: np.ndarray) -> np.ndarray:
     """The array itself if it is contiguous, writeable and of native byte order, else such a copy."""
-    return np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
+    required = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
+    # One entry counts as contiguous whichever way it runs; torch takes no array that runs backwards.
+    return required.copy() if min(required.strides, default=0) < 0 else required

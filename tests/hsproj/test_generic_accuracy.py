@@ -1,0 +1,138 @@
+"""Arrays of other libraries against exact rational answers: p, masks, threshold, margin."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from array_libraries import NAMES, Library, library
+from families import ADVERSARIAL, FAMILIES, draw, draw_adversarial
+
+import hsproj
+from hsproj_verify.oracles import exact
+from hsproj_verify.problems import error_in_eps
+
+SHORT = tuple(family for family in FAMILIES + ADVERSARIAL if family != "many equal scores")
+ROWS, COLUMNS = 60, 64
+SURE = {"float32": 2.0**-26, "float64": 2.0**-55}
+"""How far from a breakpoint, in temperatures, sets are certain."""
+
+
+@pytest.fixture(params=NAMES)
+def lib(request: pytest.FixtureRequest) -> Iterator[Library]:
+    with library(request.param) as found:
+        yield found
+
+
+class Batch:
+    """Problems of a family as one array, short ones filled up with masked scores, and their exact solutions."""
+
+    def __init__(self, family: str, dtype: str) -> None:
+        rng = np.random.default_rng(20261128 + (FAMILIES + ADVERSARIAL).index(family))
+        self.x = np.full((ROWS, COLUMNS), -np.inf, dtype)
+        self.k, self.tau = np.zeros(ROWS), np.ones(ROWS)
+        self.truths: list[exact.Solution | None] = []
+        for r in range(ROWS):
+            if family in ADVERSARIAL:
+                x, self.k[r], self.tau[r] = draw_adversarial(rng, family, dtype)
+            else:
+                x, self.k[r], self.tau[r] = draw(rng, family)
+            with np.errstate(over="ignore"):
+                self.x[r, : len(x)] = x
+            try:
+                self.truths.append(exact.solve(self.x[r].tolist(), self.k[r], self.tau[r]))
+            except exact.NoAnswerError:
+                self.truths.append(None)
+
+    def solve(self, lib: Library) -> Any:
+        return hsproj.solve(lib.array(self.x), lib.array(self.k), temperature=lib.array(self.tau))
+
+    def holds_subnormals(self, r: int) -> bool:
+        arrays = (self.x[r], self.k[r : r + 1], self.tau[r : r + 1])
+        return any((np.abs(a[a != 0]) < np.finfo(a.dtype).smallest_normal).any() for a in arrays)
+
+    def case(self, r: int) -> str:
+        return f"x={self.x[r].tolist()!r}, k={float(self.k[r])!r}, temperature={float(self.tau[r])!r}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("family", SHORT)
+def test_p_is_within_2_ulps_and_masks_are_exact(lib: Library, family: str, dtype: str) -> None:
+    batch = Batch(family, dtype)
+    eps = float(np.finfo(dtype).eps)
+    sol = batch.solve(lib)
+    p, free, saturated, smooth = (
+        np.asarray(array) for array in (sol.p, sol.free, sol.saturated, sol.is_differentiable)
+    )
+    assert p.dtype == dtype
+    solved = 0
+    for r, truth in enumerate(batch.truths):
+        if truth is None:
+            assert np.isnan(p[r]).all(), batch.case(r)
+            assert not np.any([*free[r], *saturated[r], smooth[r]]), batch.case(r)
+            continue
+        if lib.name == "jax" and batch.holds_subnormals(r):
+            continue  # XLA flushes them to zero
+        solved += 1
+        assert error_in_eps(p[r], truth.p, eps) <= 2.0, batch.case(r)
+        # p says what the masks say.
+        assert (p[r][saturated[r]] == 1.0).all(), batch.case(r)
+        assert (p[r][~free[r] & ~saturated[r]] == 0.0).all(), batch.case(r)
+        assert not np.signbit(p[r]).any(), batch.case(r)
+        if _is_sure(truth, dtype):
+            assert tuple(np.flatnonzero(free[r])) == truth.free, batch.case(r)
+            assert tuple(np.flatnonzero(saturated[r])) == truth.saturated, batch.case(r)
+            assert bool(smooth[r]) == truth.is_differentiable, batch.case(r)
+    assert solved > ROWS // 4 or (lib.name == "jax" and family == "subnormal gaps")
+
+
+def _is_sure(truth: exact.Solution, dtype: str) -> bool:
+    """Whether no breakpoint is next to a score without being equal to it."""
+    if truth.theta_low is None or truth.theta_low != truth.theta_high:
+        return truth.margin is None or truth.margin > SURE[dtype] * truth.temperature
+    finite = [x for x in truth.scores if isinstance(x, Fraction)]
+    gaps = [abs(x - truth.theta_low - end) for x in finite for end in (0, truth.temperature)]
+    return all(gap == 0 or gap > SURE[dtype] * truth.temperature for gap in gaps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [600, 5000])
+def test_long_rows_are_within_2_ulps(lib: Library, dtype: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    x = rng.normal(1e4 if n == 5000 else 0.0, 30.0, (3, n)).astype(dtype)
+    x[1] = np.where(rng.random(n) < 0.9, x[1, 0], x[1])
+    x[2] = np.round(x[2])
+    k = np.array([n / 3, n / 4 + 0.3, n // 5])
+    p = lib.speaking_numpy(hsproj.soft_binary_argmax)(x, k, temperature=0.7)
+    for r in range(3):
+        assert error_in_eps(p[r], exact.solve(x[r].tolist(), k[r], 0.7).p, float(np.finfo(dtype).eps)) <= 2.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("family", ["gaussian", "near a kink", "saturated and tied", "offset", "infinite scores"])
+def test_threshold_and_margin_are_those_of_the_rational_answer(lib: Library, family: str, dtype: str) -> None:
+    batch = Batch(family, dtype)
+    eps = float(np.finfo(dtype).eps)
+    sol = batch.solve(lib)
+    threshold, margin = np.asarray(sol.threshold), np.asarray(sol.margin)
+    for r, truth in enumerate(batch.truths):
+        if truth is None:
+            assert math.isnan(threshold[r])
+            assert math.isnan(margin[r])
+            continue
+        if not _is_sure(truth, dtype):
+            continue
+        tau = float(truth.temperature)
+        if isinstance(truth.threshold, Fraction):
+            # One rounding of theta, two of its distance from a score.
+            room = eps * (abs(float(truth.threshold)) + 2 * tau)
+            assert abs(float(threshold[r]) - float(truth.threshold)) <= room, batch.case(r)
+        else:
+            assert threshold[r] == truth.threshold, batch.case(r)
+        if truth.margin is None:
+            assert margin[r] == math.inf, batch.case(r)
+        else:
+            room = 4 * eps * float(truth.margin) + SURE[dtype] * tau
+            assert abs(float(margin[r]) - float(truth.margin)) <= room, batch.case(r)

@@ -1,0 +1,52 @@
+"""The judge on arrays of other libraries: every check, with the derivatives that the library finds where it has any."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from array_libraries import Library, library
+
+import hsproj
+from hsproj_verify import check
+from hsproj_verify.report import Outcome
+from hsproj_verify.target import COMPANIONS, Target, load
+
+# What the kernels claim and this does not.
+UNCLAIMED = frozenset({"rounded"})
+USUAL = ("own-temperature", "vjp-batch")
+
+
+def judge(target: Target, examples: int, only: list[str] | None = None) -> None:
+    claims = ({*target.claims} | {*USUAL}) - UNCLAIMED
+    report = check(dataclasses.replace(target, claims=claims), examples=examples, only=only, tolerance=2.0)
+    assert not report.failures, [str(failure) for failure in report.failures]
+    assert report.counts["passed"] >= (len(only) if only else 100)
+    skipped = {result.name: str(result.reason) for result in report.results if result.outcome is Outcome.SKIPPED}
+    assert all("not claimed" in reason or "made by the judge" in reason for reason in skipped.values()), skipped
+
+
+def losses(lib: Library) -> dict[str, Callable[..., Any]]:
+    """What the judge knows of losses, by its names."""
+    names = {name: name for name in COMPANIONS if name not in ("vjp", "jvp")}
+    names |= {"loss": "hypersimplex_loss", "loss_and_grad": "hypersimplex_loss_and_grad"}
+    return {name: lib.speaking_numpy(getattr(hsproj, function)) for name, function in names.items()}
+
+
+def test_array_api_strict_passes_every_check() -> None:
+    with library("array_api_strict") as lib:
+        project, vjp, jvp = map(lib.speaking_numpy, (hsproj.soft_binary_argmax, hsproj.vjp, hsproj.jvp))
+        judge(Target("array-api-strict", project, vjp=vjp, jvp=jvp, **losses(lib)), 3)
+
+
+def test_torch_passes_every_check_with_autograd_for_derivatives() -> None:
+    with library("torch") as lib:
+        plain = load("torch:hsproj:soft_binary_argmax")
+        judge(Target("torch", plain.project, vjp=plain.vjp, jvp=plain.jvp, **losses(lib)), 3)
+
+
+def test_jax_passes_checks_with_its_own_derivatives() -> None:
+    # Each new shape is compiled anew, call by call: a few checks take as long as all of them elsewhere.
+    pytest.importorskip("jax", reason="jax is not installed")
+    only = ["accurate_on_ordinary_scores", "accurate_with_a_huge_offset", "vjp_matches_the_exact_jacobian"]
+    judge(load("jax:hsproj:soft_binary_argmax"), 2, only=only)
