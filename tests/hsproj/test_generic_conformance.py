@@ -36,7 +36,7 @@ def losses(lib: Library) -> dict[str, Callable[..., Any]]:
 def test_array_api_strict_passes_every_check() -> None:
     with library("array_api_strict") as lib:
         project, vjp, jvp = map(lib.speaking_numpy, (hsproj.soft_binary_argmax, hsproj.vjp, hsproj.jvp))
-        judge(Target("array-api-strict", project, vjp=vjp, jvp=jvp, **losses(lib)), 3)
+        judge(Target("array-api-strict", project, vjp=vjp, jvp=jvp, **losses(lib)), 1)
 
 
 def test_torch_passes_every_check_with_autograd_for_derivatives() -> None:

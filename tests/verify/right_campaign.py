@@ -37,11 +37,16 @@ def main(arguments: Iterable[str] | None = None) -> int:
     with ProcessPoolExecutor(options.processes) as pool:
         answers = pool.map(false_alarms, [name for _, name in runs], [seed for seed, _ in runs])
         shown = track(answers, "right implementations", total=len(runs), console=Console(stderr=True))
-        alarms = [alarm for alarm in shown if alarm]
-    print(
-        "\n\n".join([*alarms, f"{len(RIGHT)} right implementations, {options.seeds} seeds: {len(alarms)} false alarms"])
-    )
-    return int(bool(alarms))
+        done = alarms = 0
+        try:
+            for done, alarm in enumerate(shown, start=1):  # noqa: B007 - how far it came is told, too
+                alarms += bool(alarm)
+                print(alarm, end="\n\n" if alarm else "", flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+    of = "" if done == len(runs) else f" of {len(runs)}, then interrupted"
+    print(f"{len(RIGHT)} right implementations, {options.seeds} seeds, {done} runs{of}: {alarms} false alarms")
+    return int(alarms > 0 or done < len(runs))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ def failed(report: Report) -> list[str]:
         ("one_total_each", {"one_total_serves_all_rows": "one-k not claimed"}),
         ("floats_only", {"integers_of_any_kind_are_promoted": "integers not claimed"}),
         ("in_doubles", {"dtype_is_kept": "dtype not claimed", "dtype_of_a_batch_is_kept": "dtype not claimed"}),
-        ("random_pivots", {}),
         ("whole_totals", {"a_whole_total_may_come_as_a_float": "real-k not claimed"}),
         ("inner_totals", {"without_a_choice_all_are_zero_or_one": "edge-k not claimed"}),
         (
@@ -57,7 +56,7 @@ def test_a_narrow_target_that_says_so_passes(name: str, not_asked: dict[str, str
     quick = [
         name for name, check in CHECKS.items() if name not in SLOW and check.level != "large"
     ]  # rationals are slow
-    report = check(target, examples=10, only=[*quick, *not_asked])
+    report = check(target, examples=5, only=[*quick, *not_asked])
     assert not failed(report)
     assert report.counts["passed"] >= 25
     reasons = skipped(report)
