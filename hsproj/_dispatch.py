@@ -14,9 +14,7 @@ _NUMPY = (np.ndarray, np.generic, list, tuple, int, float)
 
 def is_foreign(x: object) -> bool:
     """Whether it is an array of another library than NumPy."""
-    if type(x) is np.ndarray or isinstance(x, _NUMPY):
-        return False
-    return hasattr(x, "__array_namespace__") or hasattr(x, "__dlpack__")
+    return not isinstance(x, _NUMPY) and (hasattr(x, "__array_namespace__") or hasattr(x, "__dlpack__"))
 
 
 def for_any_array(function: Function) -> Function:

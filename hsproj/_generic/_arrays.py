@@ -4,16 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from hsproj._dispatch import is_foreign
 from hsproj._errors import refuse
 from hsproj._generic._pairs import Array
 from hsproj._inputs import Layout, real_array
-
-_NUMPY = (np.ndarray, np.generic)
-
-
-def is_array(value: Any) -> bool:
-    """Whether it is an array of another library than NumPy."""
-    return not isinstance(value, _NUMPY) and (hasattr(value, "__dlpack__") or hasattr(value, "__array_namespace__"))
 
 
 def namespace_of(array: Array, name: str) -> Any:
@@ -67,7 +61,7 @@ def answer_dtype(xp: Any, x: Array) -> Any:
 
 def like_scores(xp: Any, value: Any, name: str, layout: Layout, scores: Array) -> Array:
     """`value`, broadcast to the shape of the scores, as rows of the dtype of these."""
-    if not is_array(value):
+    if not is_foreign(value):
         from array_api_compat import device
 
         kind = np.float32 if xp.finfo(scores.dtype).bits == 32 else np.float64

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hsproj._dispatch import is_foreign
 from hsproj._errors import refuse
-from hsproj._generic._arrays import broadcasts, demand_real, is_array, namespace_of
+from hsproj._generic._arrays import broadcasts, demand_real, namespace_of
 from hsproj._generic._pairs import Array, Pair, digits
 from hsproj._inputs import Layout, per_row
 
@@ -54,7 +55,7 @@ def read_number(xp: Any, value: Any, name: str, layout: Layout, one: Array, rule
                 came = f"{came} with n={layout.n}" if "n" in rule.split() else came
                 raise refuse(ValueError, name, rule, came, str(layout))
         return Number(float(value))
-    if not is_array(value):
+    if not is_foreign(value):
         return Number(per_row(value, name, layout, *rules).reshape((*layout.batch, 1)))
     if namespace_of(value, name) is not xp:
         rule = f"be numbers, or an array of the same library as `{layout.name}`"
