@@ -3,7 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test lint types docs wheel-test mutants right exact-campaign bench scoreboard check clean
+.PHONY: judge test arrays lint types docs wheel-test mutants right exact-campaign bench scoreboard check clean
+
+# Examples of a page build on each other. Files by size, as xdist would have them, leaves few slow ones to the end.
+WORKERS := -n auto --dist loadfile --no-loadscope-reorder
+
+ARRAYS := tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
+	tests/hsproj/test_generic_transforms.py tests/integrations/test_torch.py tests/integrations/test_jax.py \
+	tests/verify/test_libraries.py hsproj/integrations/torch.py hsproj/integrations/jax.py
 
 judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplexers, and print both reports
 	$(BIN)/hsproj-verify check hsproj:soft_binary_argmax --vjp hsproj:vjp --jvp hsproj:jvp --loss hsproj:hypersimplex_loss \
@@ -16,7 +23,10 @@ judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplex
 		--report simplexers-report.html; test $$? -le 1
 
 test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest $(WORKERS)
+
+arrays: $(VENV)/.arrays ## run the tests that need torch and JAX (installs them: hundreds of megabytes)
+	$(BIN)/python -m pytest $(WORKERS) $(ARRAYS)
 
 lint: $(VENV)/.dev ## style, formatting, and that the judge does not import what it judges
 	$(BIN)/ruff check .
@@ -32,15 +42,14 @@ docs: $(VENV)/.dev ## figures, then the site, warnings fatal; its examples run i
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 # What tests of the tree can't see: files that the wheel lacks, entry points, imports from the tree.
-WHEEL_TESTS := tests/test_imports.py tests/hsproj/test_caching.py tests/verify/test_cli.py \
-	tests/verify/test_reports.py tests/verify/test_vectors.py tests/verify/test_pytest_plugin.py
+WHEEL_TESTS := tests/test_imports.py tests/verify/test_reports.py tests/verify/test_vectors.py tests/verify/test_pytest_plugin.py
 
 wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone in a clean environment, run tests against it
 	rm -rf dist build/wheel-venv
 	$(BIN)/python -m build --outdir dist .
 	$(PYTHON) -m venv build/wheel-venv
 	build/wheel-venv/bin/python -m pip install -q "$$(ls dist/*.whl)[test]"
-	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest -n auto --dist loadfile $(WHEEL_TESTS)
+	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest $(WORKERS) $(WHEEL_TESTS)
 
 mutants: $(VENV)/.test ## docs/mutants.md: every check on every wrong implementation (some minutes)
 	$(BIN)/python tests/verify/mutant_matrix.py
@@ -67,7 +76,7 @@ scoreboard: $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth ## docs/scoreboard.md: 
 
 check: lint types test docs wheel-test ## everything
 
-$(VENV)/.judge $(VENV)/.test $(VENV)/.dev $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth: pyproject.toml
+$(VENV)/.judge $(VENV)/.test $(VENV)/.arrays $(VENV)/.dev $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth: pyproject.toml
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q -e ".[$(patsubst .%,%,$(@F))]"
 	touch $@

@@ -3,9 +3,11 @@
 from importlib.util import find_spec
 
 NEEDS = {
+    "jax": "jax",
     "lightgbm": "lightgbm",
     "xgboost": "xgboost",
     "sklearn": "sklearn",
+    "torch": "torch",
     "_classifier": "sklearn",
     "_selector": "sklearn",
 }

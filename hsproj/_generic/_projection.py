@@ -40,14 +40,17 @@ def answer(rows: Rows) -> Answer:
     xp, theta = rows.xp, found.theta
     if not has_derivatives(rows.scores):
         return found
-    # What is added is 0. Where p is not differentiable these are one of its generalised Jacobians, that of the free set.
-    p = found.p + found.moved(xp.where(theta.free, rows.scores, 0.0) - xp.where(theta.free, found.rows.scores, 0.0))
+    # What is added is 0, and has all derivatives: between kinks p is an affine function of the scores less their mean, over
+    # tau. Where p is not differentiable they are those of the free set.
+    change = found.moved(xp.where(theta.free, rows.scores, 0.0) - xp.where(theta.free, found.rows.scores, 0.0))
+    if rows.temperature_given is not None:
+        tau, dtau = found.rows.temperature[0], rows.temperature_given - constant(rows.temperature_given)
+        spread = found.spread(found.p)
+        change = (spread + change) * (tau / (tau + rows.scaled(xp.astype(dtau, spread.dtype)))) - spread
+    p = found.p + change
     if rows.k_given is not None:
         dk = xp.astype(rows.k_given - constant(rows.k_given), p.dtype)
         p = p + xp.where(theta.free, dk / xp.clip(theta.count, 1.0, None), 0.0)
-    if rows.temperature_given is not None:
-        dtau = xp.astype(rows.temperature_given - constant(rows.temperature_given), p.dtype)
-        p = p - found.spread(found.p) / found.rows.temperature[0] * rows.scaled(dtau)
     return found._replace(p=p)
 
 

@@ -1,1 +1,1 @@
-"""hsproj inside other libraries, a module each, imported on demand: `lightgbm`, `xgboost`, `sklearn`."""
+"""hsproj inside other libraries, a module each, imported on demand: `lightgbm`, `xgboost`, `sklearn`, `torch`, `jax`."""

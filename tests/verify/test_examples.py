@@ -8,7 +8,7 @@ from hsproj_verify.checks.examples import FAILING, RIGHT
 
 
 def test_the_right_example_passes_every_check() -> None:
-    report = check(RIGHT, examples=15)
+    report = check(RIGHT, examples=5)
     report.raise_for_failures()
     assert report.counts["passed"] == len(CHECKS)
 

@@ -1,0 +1,79 @@
+"""The operator in JAX: compiled, mapped, differentiated to any order, and its loss."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import hsproj
+from hsproj_verify import check
+
+jax = pytest.importorskip("jax", reason="jax is not installed")
+
+from hsproj.integrations.jax import hypersimplex_loss, soft_binary_argmax  # noqa: E402
+
+X = np.random.default_rng(3).normal(size=(4, 7))
+K = np.array([1.2, 2.5, 3.1, 5.9])
+TAU = np.array([0.5, 1.0, 2.0, 4.0])
+CLASSES = np.array([0, 3, 3, 6])
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def test_it_passes_checks_of_the_judge_with_its_own_derivatives() -> None:
+    # Each new shape is compiled anew, call by call: a few checks take as long as all of them elsewhere.
+    only = ["accurate_on_ordinary_scores", "order_is_preserved", "vjp_matches_the_exact_jacobian", "total_is_k"]
+    # In a process of its own, since the judge turns float64 on.
+    report = check("jax:hsproj.integrations.jax:soft_binary_argmax", examples=2, only=only, tolerance=2.0, workers=1)
+    report.raise_for_failures()
+    assert report.counts["passed"] == len(only)
+
+
+def test_float32_is_the_default_and_is_kept() -> None:
+    p = soft_binary_argmax(X, K, TAU)
+    assert p.dtype == "float32"
+    expected = hsproj.soft_binary_argmax(X.astype(np.float32), K, temperature=TAU)
+    np.testing.assert_allclose(p, expected, rtol=0, atol=4 * np.finfo(np.float32).eps)
+
+
+def test_it_is_compiled_mapped_and_differentiated_at_once(x64: None) -> None:
+    def loss(x: object, k: object, tau: object) -> object:
+        return (soft_binary_argmax(x, k, tau) ** 2).sum()
+
+    came = jax.jit(jax.vmap(jax.grad(loss)))(X, K, TAU)
+    p = hsproj.soft_binary_argmax(X, K, temperature=TAU)
+    assert came.any()
+    np.testing.assert_allclose(came, hsproj.vjp(X, K, 2 * p, temperature=TAU), rtol=0, atol=1e-14)
+
+
+def test_derivatives_of_three_orders_are_those_of_differences(x64: None) -> None:
+    from jax.test_util import check_grads
+
+    check_grads(soft_binary_argmax, (X[0], K[0], TAU[2]), order=3, eps=1e-4)
+
+
+def test_the_loss_and_its_gradient_are_those_of_numpy(x64: None) -> None:
+    for axis in (0, -1):
+        loss, gradient = jax.value_and_grad(hypersimplex_loss)(
+            jax.numpy.asarray(X), CLASSES, temperature=0.7, axis=axis
+        )
+        expected = hsproj.hypersimplex_loss_and_grad(X, np.eye(7)[CLASSES], temperature=0.7, axis=axis)
+        np.testing.assert_allclose(loss, expected[0], rtol=1e-14)
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-13, atol=1e-16)
+
+
+def test_bad_calls_are_refused_while_they_are_traced() -> None:
+    with pytest.raises(ValueError, match="`k` must satisfy 0 <= k <= n; got k=8 with n=7"):
+        jax.jit(lambda x: soft_binary_argmax(x, 8))(X)
+    with pytest.raises(ValueError, match="`targets` must have the shape"):
+        hypersimplex_loss(X, np.eye(7))
+    assert np.isnan(soft_binary_argmax(X, jax.numpy.asarray([1.0, 8.0, -1.0, np.nan]))).all(axis=1).tolist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
