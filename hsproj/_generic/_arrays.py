@@ -43,6 +43,12 @@ def places(xp: Any, numbers: Array) -> Array:
     return xp.astype(numbers, kinds["indexing"])
 
 
+def within(xp: Any, numbers: Array, low: float, high: float) -> Array:
+    """Numbers, or the bound that they are beyond: a clip that torch.compile can follow where a length is a symbol."""
+    numbers = xp.where(numbers < low, low, numbers)
+    return xp.where(numbers > high, high, numbers)
+
+
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether an array of this shape broadcasts to the target."""
     fits = (size in (1, to) for size, to in zip(reversed(shape), reversed(target), strict=False))

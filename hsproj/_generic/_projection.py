@@ -6,7 +6,7 @@ Derivatives flow through the answers of libraries that have them, as docs/theory
 from typing import Any, NamedTuple
 
 from hsproj._errors import refuse
-from hsproj._generic._arrays import constant, has_derivatives, places
+from hsproj._generic._arrays import constant, has_derivatives, places, within
 from hsproj._generic._inputs import Rows, read_rows
 from hsproj._generic._pairs import Array, mean, two_sum
 from hsproj._generic._threshold import Threshold, find_threshold
@@ -105,7 +105,7 @@ def find_ties(rows: Rows) -> Ties:
         none = xp.astype(scores, xp.bool)
         return Ties(none, none, k, rows.valid)
     ordered = xp.sort(scores, axis=-1, descending=True, stable=False)
-    place = places(xp, xp.clip(xp.where(rows.valid, k, 1.0), 1.0, float(n)) - 1.0)
+    place = places(xp, within(xp, xp.where(rows.valid, k, 1.0), 1.0, n) - 1.0)
     kth = xp.where(k > 0, xp.take_along_axis(ordered, place, axis=-1), xp.inf)
     above = scores > kth
     left = k - xp.sum(xp.astype(above, k.dtype), axis=-1, keepdims=True)

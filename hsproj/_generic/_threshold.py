@@ -6,7 +6,7 @@ score (the pivot) and a pair.
 
 from typing import Any, NamedTuple
 
-from hsproj._generic._arrays import places
+from hsproj._generic._arrays import places, within
 from hsproj._generic._inputs import Rows
 from hsproj._generic._pairs import Array, Pair, digits, two_product, two_sum
 
@@ -47,13 +47,13 @@ def find_threshold(rows: Rows) -> Threshold:
     counts = sums.search()
     inside, above = counts[..., :1], n + 1 - counts[..., 1:]
 
-    count = xp.astype(xp.clip(inside - above, 0, n), scores.dtype)
+    count = xp.astype(within(xp, inside - above, 0, n), scores.dtype)
     head, tail = sums.threshold(inside, above, count)
     # At a vertex theta may be moved, unless scores on either side are exactly the temperature apart.
     zero, one = _entry(xp, levels, inside), _entry(xp, levels, above - 1)
     upper, rest = two_sum(zero, rows.temperature[0])
     touching = one - upper == rest + rows.temperature[1]
-    kinks = xp.where(count == 0, touching, sums.excess(xp.clip(counts + 1, 0, n + 1)) == 0)
+    kinks = xp.where(count == 0, touching, sums.excess(within(xp, counts + 1, 0, n + 1)) == 0)
 
     answered = _answered(rows)
     support_from, saturated_from = _entry(xp, ordered, inside - 1), _entry(xp, ordered, above - 1)
@@ -126,7 +126,7 @@ class _Sums(NamedTuple):
         xp, n = self.xp, self.y.shape[-1]
         count = xp.zeros_like(self.end)
         for digit in reversed(range(n.bit_length())):
-            trial = xp.clip(count + 2**digit, 0, n)  # n once more does no harm
+            trial = within(xp, count + 2**digit, 0, n)  # n once more does no harm
             count = xp.where(self.excess(trial) < 0, trial, count)
         return count
 
@@ -148,7 +148,7 @@ class _Sums(NamedTuple):
         xp, n = self.xp, self.parts.shape[-1]
         between = self._before(inside) - self._before(above)
         # From the lowest of the free numbers to what is theta but for a rounding, and once more from there.
-        parts = xp.take_along_axis(self.parts, xp.clip(inside - 1, 0, n - 1)[..., None, :], axis=-1)
+        parts = xp.take_along_axis(self.parts, within(xp, inside - 1, 0, n - 1)[..., None, :], axis=-1)
         each = xp.clip(count, 1.0, None)
         for _ in range(2):
             step = xp.where(count > 0, self._less(between, inside - above, parts, above)[..., :1] / each, 0.0)
@@ -191,7 +191,7 @@ def _cut(xp: Any, y: Array, n: int) -> Pair:
 
 def _entry(xp: Any, ordered: Array, index: Array) -> Array:
     """The number at an index of each row, or next to it where there is none."""
-    return xp.take_along_axis(ordered, xp.clip(index, 0, ordered.shape[-1] - 1), axis=-1)
+    return xp.take_along_axis(ordered, within(xp, index, 0, ordered.shape[-1] - 1), axis=-1)
 
 
 def _pivot(rows: Rows, scores: Array, ordered: Array) -> Pair:

@@ -97,6 +97,18 @@ def test_torch_differentiates_it_in_total_and_temperature(torch: Any) -> None:
     assert float(dtau) == pytest.approx(g @ sol.dtemperature, abs=1e-13)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, when it first goes forward
+def test_torch_differentiates_it_twice_in_the_temperature_and_once_more_in_the_scores(torch: Any) -> None:
+    x, tau = torch.from_numpy(X[0].astype(np.float64)), torch.tensor(2.0, dtype=torch.float64)
+    # dp/dtau goes as 1 / tau^2, and dp/dx as 1 / tau.
+    second = torch.func.jacfwd(torch.func.jacrev(lambda t: p_of(x, 2.5, t)))(tau)
+    expected = -hsproj.solve(x.numpy(), 2.5, temperature=2.0).dtemperature
+    assert expected.any()
+    np.testing.assert_allclose(second, expected, rtol=0, atol=1e-14)
+    mixed = torch.func.jacrev(torch.func.jacfwd(lambda v, t: p_of(v, 2.5, t)), argnums=1)(x, tau)
+    np.testing.assert_allclose(mixed, -hsproj.jacobian(x.numpy(), 2.5, temperature=2.0) / 2, rtol=0, atol=1e-14)
+
+
 def test_torch_finds_no_second_derivative_in_the_scores(torch: Any) -> None:
     x = torch.from_numpy(X[0].astype(np.float64)).requires_grad_()
     (first,) = torch.autograd.grad(p_of(x, 2.5) @ torch.arange(7.0, dtype=torch.float64), x, create_graph=True)
@@ -138,9 +150,10 @@ def test_torch_maps_it_over_rows(torch: Any) -> None:
 )  # array-api-compat's
 @pytest.mark.parametrize("k", [2, "array"])
 def test_torch_compiles_it_in_one_graph(torch: Any, k: Any) -> None:
-    x, total = torch.from_numpy(X), torch.from_numpy(K) if k == "array" else k
     compiled = torch.compile(p_of, fullgraph=True, backend="aot_eager")
-    assert torch.equal(compiled(x, total), p_of(x, total))
+    for n in (7, 5, 6):  # the second length makes it a symbol
+        x, total = torch.from_numpy(X[:, :n]), torch.from_numpy(np.minimum(K, n)) if k == "array" else k
+        assert torch.equal(compiled(x, total), p_of(x, total))
 
 
 @pytest.mark.filterwarnings(

@@ -113,6 +113,13 @@ def test_it_compiles_to_one_graph_with_the_same_bits_and_derivatives() -> None:
         assert torch.equal(came, expected)
 
 
+def test_compiled_once_it_takes_rows_of_other_lengths_and_other_totals() -> None:
+    function = compiled(soft_binary_argmax)
+    for n, k in ((7, 2), (5, 2), (6, 2.5), (4, 1.5)):
+        x = torch.from_numpy(X[:, :n])
+        assert torch.equal(function(x, k), soft_binary_argmax(x, k))
+
+
 def test_its_operators_keep_the_rules_of_torch() -> None:
     rows, k, tau = torch.from_numpy(X), torch.from_numpy(K)[:, None], torch.from_numpy(TAU)[:, None]
     torch.library.opcheck(torch.ops.hsproj.solve.default, (rows, k, tau))
