@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test arrays lint types docs wheel-test mutants right exact-campaign bench scoreboard check clean
+.PHONY: judge test arrays support lint types docs wheel-test mutants right exact-campaign bench scoreboard check clean
 
 # Examples of a page build on each other. Files by size, as xdist would have them, leaves few slow ones to the end.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
@@ -27,6 +27,9 @@ test: $(VENV)/.test ## run the tests
 
 arrays: $(VENV)/.arrays ## run the tests that need torch and JAX (installs them: hundreds of megabytes)
 	$(BIN)/python -m pytest $(WORKERS) $(ARRAYS)
+
+support: $(VENV)/.arrays ## docs/support.md: every function on every library and dtype that there is
+	$(BIN)/python tests/support/support_table.py
 
 lint: $(VENV)/.dev ## style, formatting, and that the judge does not import what it judges
 	$(BIN)/ruff check .
