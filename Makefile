@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test arrays support lint types docs wheel-test mutants right exact-campaign bench scoreboard check clean
+.PHONY: judge test arrays support lint types docs wheel-test mutants right exact-campaign bench layers scoreboard check clean
 
 # Examples of a page build on each other. Files by size, as xdist would have them, leaves few slow ones to the end.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
@@ -67,6 +67,9 @@ bench: $(VENV)/.test ## docs/benchmarks.{md,svg}, one thread, on a machine that 
 	mkdir -p docs/_generated
 	$(BIN)/hsproj-verify bench tests/support/bench_targets.py:hsproj tests/support/bench_targets.py:inexact $(BENCH) \
 		--table docs/benchmarks.md --json docs/_generated/benchmarks.json --figure docs/benchmarks.svg
+
+layers: $(VENV)/.peers-heavy ## docs/layers.md: layers of PyTorch and JAX against softmax and public functions (some idle minutes)
+	$(BIN)/python -W ignore tests/support/layer_bench.py
 
 SCOREBOARD := peers --limit 600 --json docs/_generated/scoreboard.json
 
