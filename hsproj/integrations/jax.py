@@ -48,9 +48,10 @@ def soft_binary_argmax(x: Any, k: Any, temperature: Any = 1.0, *, axis: int = -1
     --------
     >>> import jax
     >>> from hsproj.integrations.jax import soft_binary_argmax
-    >>> jax.jit(soft_binary_argmax, static_argnums=1)(jax.numpy.array([3.0, 1.0, 1.0, 0.0]), 2)
+    >>> x = jax.numpy.array([3.0, 1.0, 1.0, 0.0], "float32")
+    >>> jax.jit(soft_binary_argmax, static_argnums=1)(x, 2)
     Array([1. , 0.5, 0.5, 0. ], dtype=float32)
-    >>> jax.grad(lambda x: soft_binary_argmax(x, 2)[1])(jax.numpy.array([3.0, 1.0, 1.0, 0.0]))
+    >>> jax.grad(lambda x: soft_binary_argmax(x, 2)[1])(x)
     Array([ 0. ,  0.5, -0.5,  0. ], dtype=float32)
     """
     p: jax.Array = hsproj.soft_binary_argmax(jnp.asarray(x), k, temperature=temperature, axis=axis)
