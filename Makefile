@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 # Examples of a page build on each other. Files by size, as xdist would have them, leaves few slow ones to the end.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 
+SOME := not array_api_strict
 ARRAYS := tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
 	tests/hsproj/test_generic_transforms.py tests/integrations/test_torch.py tests/integrations/test_jax.py \
 	tests/verify/test_libraries.py hsproj/integrations/torch.py hsproj/integrations/jax.py
@@ -26,7 +27,7 @@ test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest $(WORKERS)
 
 arrays: $(VENV)/.arrays ## run the tests that need torch and JAX (installs them: hundreds of megabytes)
-	$(BIN)/python -m pytest $(WORKERS) $(ARRAYS) -k "not array_api_strict"
+	$(BIN)/python -m pytest $(WORKERS) $(ARRAYS) -k "$(SOME)"
 
 support: $(VENV)/.arrays ## docs/support.md: every function on every library and dtype that there is
 	$(BIN)/python tests/support/support_table.py
@@ -52,7 +53,7 @@ wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone i
 	$(BIN)/python -m build --outdir dist .
 	$(PYTHON) -m venv build/wheel-venv
 	build/wheel-venv/bin/python -m pip install -q "$$(ls dist/*.whl)[test]"
-	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest $(WORKERS) $(WHEEL_TESTS)
+	HSPROJ_TEST_INSTALLED=1 build/wheel-venv/bin/python -P -m pytest $(WORKERS) $(WHEEL_TESTS) -k "not recompiles"
 
 mutants: $(VENV)/.test ## docs/mutants.md: every check on every wrong implementation (some minutes)
 	$(BIN)/python tests/verify/mutant_matrix.py

@@ -12,7 +12,7 @@ import hsproj
 from hsproj_verify.oracles import exact
 from hsproj_verify.problems import error_in_eps
 
-PROBLEMS = 2000
+PROBLEMS = 1200
 
 
 def solved(family: str, count: int = PROBLEMS) -> Iterator[tuple[np.ndarray, float, float, exact.Solution]]:

@@ -15,6 +15,10 @@ G = np.array([9.0, 7.0, 1.0, 2.0, 4.0, 5.0])
 EPS = float(np.finfo(np.float32).eps)
 
 
+# Of torch's own, when it first goes forward, and while it compiles.
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning")]
+
+
 @pytest.fixture
 def torch() -> Any:
     return pytest.importorskip("torch", reason="torch is not installed")
@@ -78,7 +82,6 @@ def test_bad_values_become_nan_where_jax_can_not_look_at_them(jax: Any) -> None:
     assert np.isnan(p).all(axis=1).tolist() == [False, True, True, True]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, when it first goes forward
 def test_torch_differentiates_it_in_both_modes(torch: Any) -> None:
     x = torch.from_numpy(X[0].astype(np.float64))
     expected = hsproj.jacobian(X[0].astype(np.float64), 2.5, temperature=2.0)
@@ -97,7 +100,6 @@ def test_torch_differentiates_it_in_total_and_temperature(torch: Any) -> None:
     assert float(dtau) == pytest.approx(g @ sol.dtemperature, abs=1e-13)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, when it first goes forward
 def test_torch_differentiates_it_twice_in_the_temperature_and_once_more_in_the_scores(torch: Any) -> None:
     x, tau = torch.from_numpy(X[0].astype(np.float64)), torch.tensor(2.0, dtype=torch.float64)
     # dp/dtau goes as 1 / tau^2, and dp/dx as 1 / tau.
@@ -159,7 +161,6 @@ def test_torch_compiles_it_in_one_graph(torch: Any, k: Any) -> None:
 @pytest.mark.filterwarnings(
     "ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning"
 )  # array-api-compat's
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while it compiles
 def test_torch_compiles_it_to_machine_code_that_is_as_accurate(torch: Any) -> None:
     scores = X[:, :3] + np.float32(1e4)
     try:

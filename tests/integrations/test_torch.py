@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from hsproj.integrations.torch import HyperSimplexLoss, SoftBinaryArgmax, soft_binary_argmax  # noqa: E402
 
 # Of torch's own, when it first goes forward, and while it compiles.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning")]
 
 X = np.random.default_rng(3).normal(size=(4, 7))
 K = np.array([1.2, 2.5, 3.1, 5.9])  # no total is near where a share leaves 0 or 1: see the test of derivatives

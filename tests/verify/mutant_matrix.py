@@ -28,7 +28,7 @@ INTRODUCTION = """# Mutants
 
 Does the judge catch what it claims to catch? {count} wrong implementations, each with one bug that somebody had, are run
 through all {checks} checks at the quick budget (seed {seed}). Each must be caught by a check that is named, in its source, as
-one for its kind; a slice of this runs with the tests, for three seeds. The mutants are in `tests/verify/mutants/`, and derive
+one for its kind; a slice of it runs with the tests, for another seed. The mutants are in `tests/verify/mutants/`, and derive
 from an implementation that passes everything.
 
 *For its kind* are the checks the mutant names, in bold if they caught it in this run; *others* counts further checks that

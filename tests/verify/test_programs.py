@@ -42,7 +42,7 @@ def failed(report: Report) -> set[str]:
 
 
 def test_a_program_in_c_passes_what_it_claims(tmp_path: Path) -> None:
-    report = check(compiled(in_c(), tmp_path), budget="quick", examples=20)
+    report = check(compiled(in_c(), tmp_path), examples=8)
     assert report.verdict == "pass"
     assert report.note == "bisection, in C"
     assert report.counts["passed"] >= 25
@@ -59,7 +59,7 @@ def test_a_bug_in_that_program_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_program_in_javascript_passes_what_it_claims() -> None:
-    report = check(f"exec:{needs('node')} {PROGRAMS / 'capped_simplex.mjs'}", examples=20)
+    report = check(f"exec:{needs('node')} {PROGRAMS / 'capped_simplex.mjs'}", examples=8)
     assert report.verdict == "pass"
     assert "node v" in report.note
 

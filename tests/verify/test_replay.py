@@ -119,6 +119,7 @@ def test_every_failure_of_every_check_replays_to_the_same_reason(wrong: str, nam
         loss=f"{wrong}:loss",
         loss_and_grad=f"{wrong}:loss_and_grad",
         examples=5,
+        shrink=name == "rescale",
         workers=1,
     )
     assert len(report.failures) > 10

@@ -95,7 +95,7 @@ def test_what_a_function_solves_may_be_said_beside_it(
     path = tmp_path / "mine.py"
     path.write_text(NAMED)
     said = said | {"vjp": f"{path}:{said['vjp']}"} if "vjp" in said else said
-    report = check(f"{path}:{function}", only=SOME, examples=20, workers=1, **said)
+    report = check(f"{path}:{function}", only=SOME, examples=8, workers=1, **said)
     assert report.counts["passed"] == passed, report.failures
     options = [word for name, value in said.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     only = [word for name in SOME for word in ("--only", name)]
