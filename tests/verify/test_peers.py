@@ -11,7 +11,7 @@ from hsproj_verify.target import Target, load
 
 
 def test_simplexers_fails_and_its_integer_truncation_is_found() -> None:
-    report = check("hsproj_verify.peers.simplexers:target", examples=15)
+    report = check("hsproj_verify.peers.simplexers:target", budget="quick")
     outcomes = {result.name: result for result in report.results}
     assert report.verdict == "fail"
     assert outcomes["integer_scores_are_promoted"].outcome.value == "failed"
