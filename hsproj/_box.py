@@ -75,9 +75,9 @@ class BoxProjection:
     p : ndarray, shape and floating dtype of `x`
         The projection.
     threshold : ndarray, floating dtype of `x`
-        theta, the multiplier of the sum: p = clip(x - theta * weights, lower, upper). The nearest float of that dtype. 0 where
-        "le" leaves room. Where no entry is free, an interval of thetas serves and this is its midpoint: inf or -inf where
-        that is a half-line (the total is the least sum or the largest), 0 where it is the whole line.
+        theta, the multiplier of the sum: p = clip(x - theta * weights, lower, upper). The nearest float of that dtype; 0
+        where "le" leaves room. Where no entry is free, an interval of thetas serves and this is its midpoint: inf or -inf
+        where that is a half-line (the total is the least sum or the largest), 0 where it is the whole line.
     free, at_lower, at_upper : ndarray of bool, shape of `x`
         {lower < p < upper}, {p = lower} and {p = upper} of the exact answer, whatever its rounding. An entry whose bounds
         are equal is at both.
@@ -113,7 +113,7 @@ class BoxProjection:
         Notes
         -----
         v - w (sum w v) / (sum w^2) on the free entries, sums over them, and 0 elsewhere; v itself on them where "le" leaves
-        room. In float64 within 4 eps (\\|v_i\\| + \\|w_i (sum w v) / (sum w^2)\\|).
+        room. Within 4 eps (a + b), a the size of v_i and b that of w_i (sum w v) / (sum w^2).
 
         Examples
         --------
@@ -179,9 +179,9 @@ def project_box(
     total : float or array_like, broadcastable to the shape of `x` without `axis`
         Finite; for "eq" between sum(weights * lower) and sum(weights * upper), for "le" not below the former. See Notes.
     lower, upper : float or array_like, broadcastable to the shape of `x`
-        Bounds, taken in the dtype of `x`: lower <= upper, lower < inf, upper > -inf. NumPy's rule of broadcasting holds whatever
-        `axis` is: an array of shape (n,) serves all rows if `axis` is the last one, and for ``axis=0`` of two it has to be
-        of shape (n, 1).
+        Bounds, taken in the dtype of `x`: lower <= upper, lower < inf, upper > -inf. NumPy's rule of broadcasting holds
+        whatever `axis` is: an array of shape (n,) serves all rows if `axis` is the last one, and for ``axis=0`` of two it
+        has to be of shape (n, 1).
     weights : float or array_like, broadcastable to the shape of `x`, optional
         Positive and finite, taken in float64; 1 by default. They are in the sum, and not in the distance.
     constraint : {"eq", "le"}
@@ -212,12 +212,13 @@ def project_box(
     Notes
     -----
     For float64 and float32 each entry is the float nearest to the exact answer for these bounds, weights and totals as they
-    are in floats, ties to even; float16 rounds the float32 answer once more. No entry is -0.0. O(n) expected time a row,
-    and O(n log n) operations on integers for rows that floats can't decide: those at a kink, or with numbers other than 0 beyond
-    2^-80 to 2^80.
+    are in floats, ties to even; float16 rounds the float32 answer once more. No entry is -0.0. O(n) passes of floats a row;
+    rows that floats can't decide, some of those at a kink and those with numbers other than 0 beyond 2^-80 to 2^80, take
+    O(n log n) operations on integers.
 
-    Sums of bounds are formed exactly and compared exactly. Since yours are not, a total beyond an end S of the range by no more
-    than (8 eps + n 2^-52) sum(weights \\|bound\\|), with eps that of the dtype of `x`, counts as S: all entries are at that bound.
+    The sums of weights * lower and weights * upper are compared with `total` exactly. Since users round theirs, a total
+    beyond such a sum S is refused only if it is by more than (8 eps + n 2^-52) times the sum of weights * abs(bound), with
+    eps that of the dtype of `x`. If less, it counts as S, and all entries are at that bound.
 
     With lower 0 and upper 1 as Python numbers, no weights and "eq" this is `project`, at its speed.
 
@@ -228,13 +229,13 @@ def project_box(
 
     Examples
     --------
-    A portfolio: fully invested, at most 40% in a position.
+    A portfolio: fully invested, at most half of it in a position.
 
     >>> import hsproj
     >>> hsproj.project_box([0.75, 0.25, 0.125, -0.5], 1, upper=0.5)
     array([0.5   , 0.3125, 0.1875, 0.    ])
 
-    At most a budget, which prices share out.
+    At most a budget of 4, with prices.
 
     >>> hsproj.project_box([1.0, 0.75, 0.5], 4, weights=[1.0, 2.0, 5.0], constraint="le")
     array([0.96666667, 0.68333333, 0.33333333])
@@ -350,7 +351,9 @@ def _spread(value: ArrayLike, name: str, layout: Layout, dtype: np.dtype[Any]) -
     array = real_array(value, name)
     with np.errstate(over="ignore", under="ignore"):  # numbers may leave the range of a narrow dtype
         array = array.astype(dtype) + dtype.type(0)  # no -0.0
-    shared = array.ndim == 0 or (array.ndim == 1 and array.size in (1, layout.n) and layout.axis == len(layout.shape) - 1)
+    shared = array.ndim == 0 or (
+        array.ndim == 1 and array.size in (1, layout.n) and layout.axis == len(layout.shape) - 1
+    )
     kind = layout._replace(dtype=dtype)
     if shared:
         one = layout._replace(shape=(layout.n,), axis=0, dtype=dtype, batch=(), m=1)
@@ -438,12 +441,12 @@ def _general(box: _Box, place: Array) -> _Answer:
     solve = partial(_box.solve_rows, box.lower, box.upper, box.weights, box.at_most)
     results = answer.p, answer.sets, answer.theta, answer.smooth, answer.slack
     for_chunks(solve, box.rows, np.arange(m), box.totals, *results, status)
-    for r in np.flatnonzero(status == _box.OPEN):
+    for r in np.flatnonzero(status == _box.OPEN).tolist():
         exact = solve_row(*_row(box, r), float(box.totals[r]), box.at_most, float(answer.theta[r]))
         for target, value in zip(results, exact, strict=True):
             target[r] = value
     numbers = ~np.isnan(box.rows).any(axis=-1)
-    for r in np.flatnonzero(numbers & (place != _BETWEEN)):
+    for r in np.flatnonzero(numbers & (place != _BETWEEN)).tolist():
         _at_an_end(box, r, UPPER if place[r] == _MOST else LOWER, answer)
     _with_infinities(box, np.flatnonzero(numbers & ~finite & (place == _BETWEEN)), answer)
     return answer
@@ -480,7 +483,7 @@ def _with_infinities(box: _Box, which: Array, answer: _Answer) -> None:
     bound = np.where(x > 0, upper, lower)
     for array in (x, lower, upper):
         array[infinite] = bound[infinite]
-    solvable = np.isfinite(bound).all(axis=-1, where=infinite)
+    solvable: Array = np.logical_and.reduce(np.isfinite(bound) | ~infinite, axis=-1)
     some = box._replace(rows=x, lower=lower, upper=upper, weights=weights, totals=box.totals[which])
     some = _take(some, solvable)
     place = _places(some, exactly=True)
@@ -539,11 +542,11 @@ def _beyond(box: _Box, bounds: Array, ends: Array, side: int, eps: float) -> tup
         clear = (np.abs(gap - reach) > error + 2.0**-40 * reach) | np.isinf(high)
         beyond, out = (gap >= 0) & ~np.isinf(high), (gap > reach) & ~np.isinf(high)
     exactly: dict[int, tuple[Fraction, Fraction]] = {}
-    for r in np.flatnonzero(~(sure & clear)):
+    for r in np.flatnonzero(~(sure & clear)).tolist():
         _, *_, w = _row(box, r)
         b = bounds[r if len(bounds) > 1 else 0]
         shared = len(bounds) == len(box.weights) == 1
-        key = 0 if shared else int(r)
+        key = 0 if shared else r
         if key not in exactly:
             exactly[key] = exact_sum(w, b), exact_sum(w, np.abs(b))
         end, size_exactly = exactly[key]

@@ -35,8 +35,10 @@ def exact_sum(weights: Array, bounds: Array) -> Fraction:
     return Fraction(sum(map(int.__mul__, w, b)), w_unit * b_unit)
 
 
-def solve_row(x: Array, lower: Array, upper: Array, weights: Array, total: float, at_most: bool, guess: float) -> Solved:
-    """Solve one row of finite scores whose total lies strictly between the ends of the sum (below the upper, unless `at_most`)."""
+def solve_row(
+    x: Array, lower: Array, upper: Array, weights: Array, total: float, at_most: bool, guess: float
+) -> Solved:
+    """Solve one row of finite scores, whose total lies strictly between the ends of the sum; `at_most` needs no upper end."""
     row = _Row(x, lower, upper, weights, total)
     found = row.at(Fraction(0)) if at_most else None
     if found is not None and found.excess <= 0:
@@ -50,7 +52,8 @@ def solve_row(x: Array, lower: Array, upper: Array, weights: Array, total: float
             smooth = not found.kinks
         else:
             first, last = row.served(found)
-            assert first is not None and last is not None
+            assert first is not None
+            assert last is not None
             theta, smooth = (first + last) / 2, first < last
     kind = x.dtype.type
     p = np.array([_nearest(value, kind) for value in row.p(theta, found.sets)], x.dtype) + kind(0)
@@ -72,7 +75,8 @@ class _Row:
     def __init__(self, x: Array, lower: Array, upper: Array, weights: Array, total: float) -> None:
         n = x.size
         finite = np.isfinite(lower), np.isfinite(upper)
-        values, self.unit = _integers(np.concatenate([x, *(np.where(f, b, 0) for f, b in zip(finite, (lower, upper)))]))
+        bounds = (np.where(f, b, 0) for f, b in zip(finite, (lower, upper), strict=True))
+        values, self.unit = _integers(np.concatenate([x, *bounds]))
         self.x = values[:n]
         self.lower = [b if f else None for b, f in zip(values[n : 2 * n], finite[0], strict=True)]
         self.upper = [b if f else None for b, f in zip(values[2 * n :], finite[1], strict=True)]
@@ -167,7 +171,9 @@ class _Row:
 
     def _breakpoints(self) -> list[Fraction]:
         entries = zip(self.x, self.lower, self.upper, self.w, strict=True)
-        bounds = ((x, b, w) for x, lower, upper, w in entries if lower is None or lower != upper for b in (lower, upper))
+        bounds = (
+            (x, b, w) for x, lower, upper, w in entries if lower is None or lower != upper for b in (lower, upper)
+        )
         return sorted({self._theta(x, b, w) for x, b, w in bounds if b is not None})
 
 

@@ -25,7 +25,7 @@ _STEPS, _PAIR_STEPS = 200, 12
 
 @jit()
 def solve_rows(lower, upper, weights, at_most, rows, index, totals, out, sets, theta, smooth, slack, status):
-    """Solve the rows that `status` does not skip; `index` says which rows of bounds and weights, if there are many, are theirs."""
+    """Solve the rows that `status` does not skip; `index` says which bounds and weights are theirs, unless all share them."""
     narrow = out.itemsize == 4
     for r in range(len(rows)):
         if status[r] == SKIPPED:
@@ -42,8 +42,9 @@ def solve_rows(lower, upper, weights, at_most, rows, index, totals, out, sets, t
         decided, high, low, error, smooth[r], slack[r] = _search(x, l, u, w, totals[r], at_most, sets[r])
         theta[r] = high
         if decided and _project(x, l, u, w, sets[r], high, low, error, out[r]):
-            theta[r], doubt = _nearest(high, low, error, narrow)
-            status[r] = OPEN if doubt else DONE
+            nearest, doubt = _nearest(high, low, error, narrow)
+            if not doubt:
+                theta[r], status[r] = nearest, DONE
 
 
 @jit()
@@ -107,7 +108,9 @@ def _is_safe(x, l, u, w, total):  # noqa: E741
     safe = _fits(total)
     for i in range(x.size):
         lower, upper = np.float64(l[i]), np.float64(u[i])
-        safe &= _fits(np.float64(x[i])) & _fits(w[i]) & (np.isinf(lower) | _fits(lower)) & (np.isinf(upper) | _fits(upper))
+        safe &= (
+            _fits(np.float64(x[i])) & _fits(w[i]) & (np.isinf(lower) | _fits(lower)) & (np.isinf(upper) | _fits(upper))
+        )
     return safe
 
 

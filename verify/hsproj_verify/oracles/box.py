@@ -1,8 +1,8 @@
 """The projection with bounds, weights and a budget as rational numbers: p*, theta, sets, kinks and derivatives, exact.
 
 The method is the definition. F(t) = sum_i w_i clip(x_i - t w_i, l_i, u_i) never rises and bends only at the breakpoints
-(x_i - l_i) / w_i and (x_i - u_i) / w_i. Bisect these, sorted, for F(theta) = total, and interpolate between two of them; beyond
-the outermost ones F is a straight line through two of its points.
+(x_i - l_i) / w_i and (x_i - u_i) / w_i. Bisect these, sorted, for F(theta) = total, and interpolate between two of them;
+beyond the outermost ones F is a straight line through two of its points.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from hsproj_verify.oracles.exact import NoAnswerError, Number
 class BoxSolution:
     """p* of one problem and what follows from it, exact.
 
-    `theta_low` and `theta_high` bound the thetas that serve, None standing for an end at infinity; they are equal where theta
-    is unique. Indices of the sets are ascending; an entry whose bounds are equal is in `at_lower` and in `at_upper`. `is_slack`
-    says that the sum is less than the total.
+    `theta_low` and `theta_high` bound the thetas that serve, None standing for an end at infinity; they are equal where
+    theta is unique. Indices of the sets are ascending; an entry whose bounds are equal is in `at_lower` and in `at_upper`.
+    `is_slack` says that the sum is less than the total.
     """
 
     p: tuple[Fraction, ...]
@@ -84,7 +84,7 @@ def solve_box(
     >>> box.solve_box([3, 1, 0], 2, [0, 0, 0], [1, 1, 1], [1, 2, 1]).p
     (Fraction(1, 1), Fraction(1, 2), Fraction(0, 1))
     """
-    entries = [_Entry(*e) for e in zip(x, lower, upper, map(Fraction, weights), strict=True)]
+    entries = [_Entry(*e, Fraction(w)) for *e, w in zip(x, lower, upper, weights, strict=True)]
     if any(math.isnan(e.x) or math.isinf(e.bound_of_infinity) for e in entries):
         raise NoAnswerError("a score is NaN, or infinite without a bound")
     budget = Fraction(total)
@@ -146,9 +146,15 @@ def _thetas(entries: list[_Entry], total: Fraction) -> tuple[Fraction | None, Fr
     points = [breakpoints[0] - 1, *breakpoints, breakpoints[-1] + 1]
     values = {end: _sum(entries, points[end]) for end in (0, -1)}
     if values[0] <= total:
-        return (None, points[1]) if _is_flat(entries, points[:2], total) else (_through(entries, points[:2], total),) * 2
+        return (
+            (None, points[1]) if _is_flat(entries, points[:2], total) else (_through(entries, points[:2], total),) * 2
+        )
     if values[-1] >= total:
-        return (points[-2], None) if _is_flat(entries, points[-2:], total) else (_through(entries, points[-2:], total),) * 2
+        return (
+            (points[-2], None)
+            if _is_flat(entries, points[-2:], total)
+            else (_through(entries, points[-2:], total),) * 2
+        )
     first, last = 0, len(points) - 1
     while last - first > 1:  # F(first) > total >= F(last)
         middle = (first + last) // 2
