@@ -218,7 +218,7 @@ def project_box(
 
     The sums of weights * lower and weights * upper are compared with `total` exactly. Since users round theirs, a total
     beyond such a sum S is refused only if it is by more than (8 eps + n 2^-52) times the sum of weights * abs(bound), with
-    eps that of the dtype of `x`. If less, it counts as S, and all entries are at that bound.
+    eps that of the dtype of `x` (plus n 2^-1074). If less, it counts as S, and all entries are at that bound.
 
     With lower 0 and upper 1 as Python numbers, no weights and "eq" this is `project`, at its speed.
 
@@ -521,23 +521,24 @@ def _places(box: _Box, *, exactly: bool = False) -> Array:
         high[:, ::3] = n
     else:
         low, high = (_ends(bounds, box.weights, m) for bounds in (box.lower, box.upper))
-    eps = 0.0 if exactly else 8 * float(np.finfo(box.layout.dtype).eps) + n * 2.0**-52
-    beyond_low, out_low = _beyond(box, box.lower, low, -1, eps)
+    # Factor of the size of a sum, and what n products may lose to underflow.
+    rounding = (0.0, 0.0) if exactly else (8 * float(np.finfo(box.layout.dtype).eps) + n * 2.0**-52, n * 2.0**-1074)
+    beyond_low, out_low = _beyond(box, box.lower, low, -1, rounding)
     place = np.where(out_low, _BELOW, np.where(beyond_low, _LEAST, _BETWEEN))
     if not box.at_most:
-        beyond_high, out_high = _beyond(box, box.upper, high, 1, eps)
+        beyond_high, out_high = _beyond(box, box.upper, high, 1, rounding)
         place = np.where(out_high, _ABOVE, np.where(beyond_high & (place == _BETWEEN), _MOST, place))
     return place.astype(np.int8)
 
 
-def _beyond(box: _Box, bounds: Array, ends: Array, side: int, eps: float) -> tuple[Array, Array]:
+def _beyond(box: _Box, bounds: Array, ends: Array, side: int, rounding: tuple[float, float]) -> tuple[Array, Array]:
     """Whether totals are at an end of the sum or beyond it, and whether by more than rounding makes of it."""
     high, low, lost, size = ends.T
     with np.errstate(over="ignore", invalid="ignore"):
         gap = side * ((box.totals - high) - low)
         error = 2.0 * lost + 2.0**-51 * (np.abs(box.totals - high) + np.abs(low)) * (low != 0)
         error += 2.0**-52 * np.abs(gap)
-        reach = eps * size
+        reach = rounding[0] * size + rounding[1]
         sure = (np.abs(gap) > error) | ((gap == 0) & (error == 0)) | np.isinf(high)
         clear = (np.abs(gap - reach) > error + 2.0**-40 * reach) | np.isinf(high)
         beyond, out = (gap >= 0) & ~np.isinf(high), (gap > reach) & ~np.isinf(high)
@@ -551,5 +552,5 @@ def _beyond(box: _Box, bounds: Array, ends: Array, side: int, eps: float) -> tup
             exactly[key] = exact_sum(w, b), exact_sum(w, np.abs(b))
         end, size_exactly = exactly[key]
         distance = side * (Fraction(float(box.totals[r])) - end)
-        beyond[r], out[r] = distance >= 0, distance > Fraction(eps) * size_exactly
+        beyond[r], out[r] = distance >= 0, distance > Fraction(rounding[0]) * size_exactly + Fraction(rounding[1])
     return beyond, out

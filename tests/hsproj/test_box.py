@@ -151,7 +151,8 @@ def test_total_that_is_the_rounded_sum_of_bounds_puts_all_there() -> None:
         assert (sol.threshold, bool(sol.is_differentiable)) == (-math.inf, True)
     with pytest.raises(ValueError, match=r"got total=3.00000000001"):
         hsproj.project_box(np.arange(10.0), 3.00000000001, upper=0.3)
-    assert hsproj.project_box(np.arange(3.0), -0.3, lower=-0.1, constraint="le").tolist() == [-0.1] * 3
+    total = sum([-0.1] * 3)  # -0.30000000000000004
+    assert hsproj.project_box(np.arange(3.0), total, lower=-0.1, constraint="le").tolist() == [-0.1] * 3
 
 
 def test_total_just_inside_leaves_an_entry_free_by_as_much() -> None:

@@ -76,7 +76,9 @@ def boxes(draw: st.DrawFn, family: str, dtype: str = "float64", constraint: str 
         x, lower, gap = (np.where(np.isinf(c), c, np.clip(c, -most, most)).astype(dtype) for c in columns[:3])
         upper = np.where(np.isinf(gap), np.inf, np.where(np.isinf(lower), 2.0, lower + gap)).astype(dtype)
     w = columns[3]
-    ends = [float(np.sum(w * np.where(np.isinf(b), d, b))) for b, d in ((lower, -3.0), (upper, 3.0))]
+    low = np.where(np.isinf(lower), -3.0, lower.astype(float))
+    high = np.where(np.isinf(upper), low + 3.0, upper.astype(float))
+    ends = [float(np.sum(w * b)) for b in (low, high)]
     share = draw(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5])))
     total = ends[1] if share == 1.0 else ends[0] + share * (ends[1] - ends[0])
     if draw(st.booleans()):

@@ -84,7 +84,7 @@ def solve_box(
     >>> box.solve_box([3, 1, 0], 2, [0, 0, 0], [1, 1, 1], [1, 2, 1]).p
     (Fraction(1, 1), Fraction(1, 2), Fraction(0, 1))
     """
-    entries = [_Entry(*e, Fraction(w)) for *e, w in zip(x, lower, upper, weights, strict=True)]
+    entries = [_Entry(s, low, up, Fraction(w)) for s, low, up, w in zip(x, lower, upper, weights, strict=True)]
     if any(math.isnan(e.x) or math.isinf(e.bound_of_infinity) for e in entries):
         raise NoAnswerError("a score is NaN, or infinite without a bound")
     budget = Fraction(total)
