@@ -1,6 +1,6 @@
 """Mean-variance portfolios by projected gradients: position caps with a budget, and with a limit on capital charges.
 
-Run as ``python docs/examples/portfolio.py --figure portfolio.png``. The market is synthetic: a factor model with a fixed seed.
+Run as ``python docs/examples/portfolio.py --figure portfolio.png``. The market is synthetic: a factor model, fixed seed.
 Needs CVXPY, with which the answers are compared, and matplotlib; takes a few seconds.
 """
 
@@ -125,7 +125,9 @@ def main() -> None:
         gap = objective(market, found.weights) - objective(market, theirs)
         counts = f"{int((found.weights > 0).sum()):9d}  {int((found.weights == CAP).sum()):10d}"
         difference = np.abs(found.weights - theirs).max()
-        print(f"{name:23s}  {len(found.values):5d}  {counts}  {found.weights.sum():8.1%}  {gap:13.0e}  {difference:18.0e}")
+        print(
+            f"{name:23s}  {len(found.values):5d}  {counts}  {found.weights.sum():8.1%}  {gap:13.0e}  {difference:18.0e}"
+        )
         portfolios[name] = found
     if path:
         plain = minimise(market, lambda w: hsproj.project_box(w, 1.0, upper=CAP), accelerate=False)
