@@ -143,10 +143,19 @@ def _search(x, l, u, w, total, at_most, sets):  # noqa: E741
             # Theta is the root of the piece on which these sets hold, and they hold at theta.
             return not doubtful, theta, rest, error, not kinks, False
         if b == 0.0:
+            first, first_rest, first_square, last, last_rest, last_square, inexact = _flat(x, l, u, w, sets)
             if a == 0.0 and a_lost == 0.0:
-                decided, theta, rest, error = _middle_of_flat(x, l, u, w, sets)
+                decided, theta, rest, error = _middle(first, first_rest, last, last_rest, inexact)
                 return decided, theta, rest, error, True, False
-            break
+            # On to the next piece that is not flat: by how much the entry that leaves its bound first would have to move.
+            if a > 0.0:
+                theta, rest = two_sum(last, last_rest + a / last_square)
+            else:
+                theta, rest = two_sum(first, first_rest + a / first_square)
+            if not np.isfinite(theta):
+                break
+            error, is_root = 0.0, False
+            continue
         theta, rest, error = _quotient(a, a_rest, a_lost, b, b_rest, b_lost)
         is_root = True
     return False, theta, rest, error, False, False
@@ -275,9 +284,9 @@ def _quotient(a, a_rest, a_lost, b, b_rest, b_lost):
 
 
 @jit()
-def _middle_of_flat(x, l, u, w, sets):  # noqa: E741
-    """(decided, high, low, error) of the middle of the thetas that serve where no entry is free."""
-    first, first_rest, last, last_rest = -np.inf, 0.0, np.inf, 0.0
+def _flat(x, l, u, w, sets):  # noqa: E741
+    """The thetas between which no entry is free, each a pair with w^2 of its entry; whether any quotient is inexact."""
+    first, first_rest, first_square, last, last_rest, last_square = -np.inf, 0.0, 1.0, np.inf, 0.0, 1.0
     inexact = False
     for i in range(x.size):
         if sets[i] == LOWER | UPPER:
@@ -286,9 +295,15 @@ def _middle_of_flat(x, l, u, w, sets):  # noqa: E741
         q, r, lost = divide(high, low, w[i])
         inexact |= lost > 0.0
         if sets[i] == LOWER and exceeds(q, r, first, first_rest):
-            first, first_rest = q, r
+            first, first_rest, first_square = q, r, w[i] * w[i]
         if sets[i] == UPPER and exceeds(last, last_rest, q, r):
-            last, last_rest = q, r
+            last, last_rest, last_square = q, r, w[i] * w[i]
+    return first, first_rest, first_square, last, last_rest, last_square, inexact
+
+
+@jit()
+def _middle(first, first_rest, last, last_rest, inexact):
+    """(decided, high, low, error) of the middle of two pairs, if they are clearly in order."""
     if not (np.isfinite(first) and np.isfinite(last)):
         return False, 0.0, 0.0, 0.0
     size = abs(first) + abs(last)

@@ -245,6 +245,8 @@ def test_ordinary_rows_are_decided_by_floats(monkeypatch: pytest.MonkeyPatch) ->
     for constraint in ("eq", "le"):
         for kind in ("float64", "float32"):
             hsproj.project_box(x.astype(kind), 1.1, upper=0.7, weights=RNG.uniform(0.5, 2, 8), constraint=constraint)
+    high = RNG.uniform(0.1, 1, (3000, 8))
+    hsproj.project_box(x, high.sum(axis=-1), upper=high)  # at an end, or a rounding away from it
 
 
 def test_numbers_of_any_size_are_solved_in_integers() -> None:
