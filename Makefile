@@ -43,6 +43,7 @@ docs: $(VENV)/.dev ## figures, then the site, warnings fatal; its examples run i
 	mkdir -p docs/_generated
 	$(BIN)/python docs/examples/digits.py --figure docs/_generated/digits.png
 	$(BIN)/python docs/examples/pipelines.py --figure docs/_generated/pipelines.png
+	$(BIN)/python docs/examples/portfolio.py --figure docs/_generated/portfolio.png
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 # What tests of the tree can't see: files that the wheel lacks, entry points, imports from the tree.

@@ -1,5 +1,6 @@
 """hsproj: projection onto the hypersimplex {p in [0,1]^n : sum p = k}, its derivatives and losses."""
 
+from hsproj._box import BoxProjection, project_box, solve_box
 from hsproj._fenchel_young import fenchel_young_loss, fenchel_young_loss_and_grad
 from hsproj._losses import (
     cross_entropy_loss,
@@ -13,6 +14,7 @@ from hsproj._solution import Projection, solve
 from hsproj._zero_one import top_k_zero_one_loss, zero_one_loss
 
 __all__ = [
+    "BoxProjection",
     "Projection",
     "binary_argmax",
     "cross_entropy_loss",
@@ -24,9 +26,11 @@ __all__ = [
     "jacobian",
     "jvp",
     "project",
+    "project_box",
     "soft_binary_argmax",
     "soft_binary_argmax_and_vjp",
     "solve",
+    "solve_box",
     "top_k_zero_one_loss",
     "vjp",
     "zero_one_loss",

@@ -76,3 +76,48 @@ def solve(x: np.ndarray, k: float, temperature: float = 1.0) -> QPSolution:
     infeasibility = max(abs(float(value.sum()) - k), float(np.max(-value)), float(np.max(value - 1.0)))
     suboptimality = float(np.abs(value - np.clip(z - theta, 0.0, 1.0)).max())
     return QPSolution(value, str(problem.status), infeasibility, suboptimality)
+
+
+def solve_box(
+    x: np.ndarray,
+    total: float,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    weights: np.ndarray,
+    constraint: str = "eq",
+) -> QPSolution:
+    """Minimise ||p - x||^2 / 2 over {lower <= p <= upper, sum of weights * p = total}, or <= total.
+
+    Parameters
+    ----------
+    x, lower, upper, weights : array_like, shape (n,)
+        Of size 1 or so: nothing is centred or scaled here. Bounds may be infinite.
+    total : float
+    constraint : str
+        "eq" or "le".
+
+    Examples
+    --------
+    >>> from hsproj_verify.oracles import qp
+    >>> qp.solve_box([3.0, 1.0, 0.0], 2.0, [0.0] * 3, [1.0] * 3, [1.0, 2.0, 1.0]).p.round(6) + 0.0
+    array([1. , 0.5, 0. ])
+    """
+    import cvxpy
+
+    cp: Any = cvxpy
+
+    z, low, high, w = (np.asarray(a, dtype=np.float64) for a in (x, lower, upper, weights))
+    p = cp.Variable(len(z))
+    budget = w @ p == total if constraint == "eq" else w @ p <= total
+    bounded = np.isfinite(low), np.isfinite(high)
+    bounds = [p[bounded[0]] >= low[bounded[0]], p[bounded[1]] <= high[bounded[1]]]
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(p - z) / 2), [budget, *bounds])
+    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    value = np.asarray(p.value, dtype=np.float64)
+    theta = float(np.asarray(budget.dual_value).reshape(-1)[0])
+    missed = float(w @ value) - total
+    infeasibility = max(
+        abs(missed) if constraint == "eq" else missed, float(np.max(low - value)), float(np.max(value - high)), 0.0
+    )
+    suboptimality = float(np.abs(value - np.clip(z - theta * w, low, high)).max())
+    return QPSolution(value, str(problem.status), infeasibility, suboptimality)
