@@ -319,6 +319,10 @@ def _read(
     demand_choice(constraint, "constraint", "eq", "le")
     array, layout = read_scores(x, axis)
     totals = per_row(total, "total", layout, (np.isfinite, "be finite"))
+    plain = type(lower) in (int, float) and type(upper) in (int, float) and (lower, upper) == (0, 1)
+    if plain and weights is None and constraint == "eq":
+        one = np.ones((1, layout.n))
+        return _Box(layout.rows(array), np.zeros_like(one), one, one, totals, False, layout, nan_policy, True)
     # Numbers of the dtype of x, so that p can be equal to them.
     low, high = (_spread(b, name, layout, layout.dtype) for b, name in ((lower, "lower"), (upper, "upper")))
     w = _spread(1 if weights is None else weights, "weights", layout, np.dtype(np.float64))
@@ -331,19 +335,7 @@ def _read(
         i = int(np.argmin(ordered))
         pair = f"lower={came[0].flat[i]:.17g} and upper={came[1].flat[i]:.17g}"
         raise refuse(ValueError, "lower", "be at most `upper`", pair, _place(ordered, i, layout))
-    plain = all(type(b) in (int, float) for b in (lower, upper)) and (lower, upper) == (0, 1)
-    box = _Box(
-        layout.rows(array),
-        low,
-        high,
-        w,
-        totals,
-        constraint == "le",
-        layout,
-        nan_policy,
-        plain and weights is None and constraint == "eq",
-    )
-    return box
+    return _Box(layout.rows(array), low, high, w, totals, constraint == "le", layout, nan_policy, False)
 
 
 def _spread(value: ArrayLike, name: str, layout: Layout, dtype: np.dtype[Any]) -> Array:
@@ -516,11 +508,9 @@ def _ends(bounds: Array, weights: Array, m: int) -> Array:
 def _places(box: _Box, *, exactly: bool = False) -> Array:
     """Where the total of each row lies between the sums of its bounds; those of users are rounded, unless `exactly`."""
     m, n = box.rows.shape
-    if box.is_hypersimplex:
-        low, high = np.zeros((m, 4)), np.zeros((m, 4))
-        high[:, ::3] = n
-    else:
-        low, high = (_ends(bounds, box.weights, m) for bounds in (box.lower, box.upper))
+    if box.is_hypersimplex and ((box.totals >= 0) & (box.totals <= n)).all():
+        return np.full(m, _BETWEEN, np.int8)  # as far as the kernels of `project` care
+    low, high = (_ends(bounds, box.weights, m) for bounds in (box.lower, box.upper))
     # Factor of the size of a sum, and what n products may lose to underflow.
     rounding = (0.0, 0.0) if exactly else (8 * float(np.finfo(box.layout.dtype).eps) + n * 2.0**-52, n * 2.0**-1074)
     beyond_low, out_low = _beyond(box, box.lower, low, -1, rounding)

@@ -161,7 +161,7 @@ def _search(x, l, u, w, total, at_most, sets):  # noqa: E741
     return False, theta, rest, error, False, False
 
 
-@jit()
+@jit(fastmath={"reassoc", "contract"})
 def _approach(x, l, u, w, total):  # noqa: E741
     """A theta near the root, in plain floats: Newton's method within a bracket."""
     left, right = np.inf, -np.inf
