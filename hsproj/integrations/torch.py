@@ -25,6 +25,9 @@ from torch import Tensor, nn  # noqa: E402
 
 __all__ = ["HyperSimplexLoss", "SoftBinaryArgmax", "soft_binary_argmax"]
 
+_WITH_KERNELS = ("cpu",)
+"""Devices whose memory the kernels can read."""
+
 
 def soft_binary_argmax(x: Tensor, k: Any, temperature: Any = 1.0, *, dim: int = -1) -> Tensor:
     """Soft-Binary-Argmax@k of a tensor, with derivatives in scores, totals and temperatures.
@@ -196,7 +199,7 @@ def _per_row(value: Any, name: str, layout: Layout, rows: Tensor, rules: list[Ru
 @torch.library.custom_op("hsproj::solve", mutates_args=())
 def _solve(rows: Tensor, k: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
     """Projections of rows (..., n), and the masks of their free entries; k and temperature are (..., 1)."""
-    if rows.device.type == "cpu":
+    if rows.device.type in _WITH_KERNELS:
         p, free = _solve_on_the_host(rows.numpy(), k[..., 0].numpy(), temperature[..., 0].numpy())
         return torch.from_numpy(p), torch.from_numpy(free)
     layout = Layout(rows.shape, rows.ndim - 1, rows.dtype, "x", rows.shape[:-1], k.numel(), rows.shape[-1])
@@ -207,7 +210,7 @@ def _solve(rows: Tensor, k: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor
 @torch.library.custom_op("hsproj::tangent", mutates_args=())
 def _tangent(v: Tensor, free: Tensor, temperature: Tensor) -> Tensor:
     """The Jacobian times rows v (..., n): free entries of v less their mean, divided by the temperature, (..., 1)."""
-    if v.device.type == "cpu":
+    if v.device.type in _WITH_KERNELS:
         return torch.from_numpy(_tangent_on_the_host(v.numpy(), free.numpy(), temperature.numpy()))
     count = free.sum(-1, keepdim=True).clamp(min=1)
     v = v.masked_fill(~free, 0)

@@ -44,6 +44,26 @@ def test_on_the_cpu_it_has_the_bits_of_numpy(dtype: str, dim: int) -> None:
     np.testing.assert_array_equal(came.numpy(), hsproj.soft_binary_argmax(x, 2, temperature=0.7, axis=dim))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_where_the_kernels_do_not_reach_answers_and_derivatives_are_as_good(
+    dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eps = torch.finfo(dtype).eps
+    x = torch.tensor(X, dtype=dtype, requires_grad=True)
+    k, tau = (torch.tensor(array, requires_grad=True) for array in (K, TAU))
+
+    def answers() -> list[Any]:
+        p = soft_binary_argmax(x, k, tau)
+        return [p, *torch.autograd.grad((p * torch.arange(7)).sum(), (x, k, tau))]
+
+    expected = answers()
+    monkeypatch.setattr("hsproj.integrations.torch._WITH_KERNELS", ())  # as on a device
+    for came, truth in zip(answers(), expected, strict=True):
+        assert came.dtype == truth.dtype
+        assert truth.any()
+        torch.testing.assert_close(came, truth, rtol=0, atol=64 * eps)  # cotangents up to 6, over temperatures from 1/2
+
+
 def test_bfloat16_is_computed_in_float32() -> None:
     x = torch.from_numpy(X).bfloat16()
     came = soft_binary_argmax(x, K, TAU)
