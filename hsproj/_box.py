@@ -224,8 +224,8 @@ def project_box(
 
     References
     ----------
-    K. C. Kiwiel, "Breakpoint searching algorithms for the continuous quadratic knapsack problem", Mathematical
-    Programming 112, 2008.
+    The problem is known as the continuous quadratic knapsack problem: K. C. Kiwiel, "Breakpoint searching algorithms for the
+    continuous quadratic knapsack problem", Mathematical Programming 112, 2008.
 
     Examples
     --------

@@ -241,20 +241,30 @@ def _piece(x, l, u, w, total, theta, rest, error, sets):  # noqa: E741
     for i in range(x.size):
         lower, upper = np.float64(l[i]), np.float64(u[i])
         if lower == upper:
-            found, fixed = LOWER | UPPER, lower
+            found = LOWER | UPPER
         else:
-            s, r, lost = _value(x[i], w[i], theta, rest, error)
-            over, doubt = _compare(s, r, lost, lower) if lower > -np.inf else (1, False)
-            under, doubt_too = _compare(s, r, lost, upper) if upper < np.inf else (-1, False)
-            doubtful |= doubt | doubt_too
-            kinks |= (over == 0) | (under == 0)
-            if over <= 0:
-                found, fixed = LOWER, lower
-            elif under >= 0:
-                found, fixed = UPPER, upper
+            # Plain floats will do for all but the entries next to a bound.
+            across = theta * w[i]
+            rough = x[i] - across
+            slop = 2.0**-49 * (abs(np.float64(x[i])) + abs(across)) + 4.0 * w[i] * (abs(rest) + error)
+            if rough - lower < -slop:
+                found = LOWER
+            elif rough - upper > slop:
+                found = UPPER
+            elif rough - lower > slop and rough - upper < -slop:
+                found = FREE
             else:
-                found, fixed = FREE, np.float64(x[i])
-                b, b_rest, b_lost = _add(b, b_rest, b_lost, w[i], w[i])
+                s, r, lost = _value(x[i], w[i], theta, rest, error)
+                over, doubt = _compare(s, r, lost, lower) if lower > -np.inf else (1, False)
+                under, doubt_too = _compare(s, r, lost, upper) if upper < np.inf else (-1, False)
+                doubtful |= doubt | doubt_too
+                kinks |= (over == 0) | (under == 0)
+                found = LOWER if over <= 0 else (UPPER if under >= 0 else FREE)
+        if found == FREE:
+            fixed = np.float64(x[i])
+            b, b_rest, b_lost = _add(b, b_rest, b_lost, w[i], w[i])
+        else:
+            fixed = lower if found & LOWER else upper
         a, a_rest, a_lost = _add(a, a_rest, a_lost, w[i], fixed)
         changed |= sets[i] != found
         sets[i] = found

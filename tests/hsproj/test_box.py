@@ -65,14 +65,15 @@ def test_sets_and_roundings_are_those_of_the_exact_answer(family: str, dtype: st
     np.testing.assert_array_equal(hsproj.project_box(problem.x, problem.total, **problem.options), sol.p)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize("family", ["ordinary", "tied", "offset", "unbounded", "scales"])
 @given(data=st.data())
 @few
-def test_products_with_the_jacobian_are_within_their_bound(family: str, data: st.DataObject) -> None:
-    problem = data.draw(boxes(family))
+def test_products_with_the_jacobian_are_within_their_bound(family: str, dtype: str, data: st.DataObject) -> None:
+    problem = data.draw(boxes(family, dtype))
     sol = hsproj.solve_box(problem.x, problem.total, **problem.options)
-    v = np.array(data.draw(st.lists(st.floats(-4, 4), min_size=problem.x.size, max_size=problem.x.size)))
-    eps, tiny = Fraction(2) ** -52, Fraction(5e-324)
+    v = np.array(data.draw(st.lists(st.floats(-4, 4), min_size=problem.x.size, max_size=problem.x.size)), dtype)
+    eps, tiny = (Fraction(float(getattr(np.finfo(dtype), name))) for name in ("eps", "smallest_subnormal"))
     for came, expected, entry in zip(sol.jvp(v).tolist(), problem.exact().jvp(v.tolist()), v.tolist(), strict=True):
         size = abs(Fraction(entry)) + abs(Fraction(entry) - expected)
         assert abs(Fraction(came) - expected) <= 4 * eps * size + 4 * tiny
