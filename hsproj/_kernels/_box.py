@@ -38,6 +38,8 @@ def solve_rows(lower, upper, weights, at_most, rows, index, totals, out, sets, t
         theta[r] = 0.0
         sets[r, :] = _UNKNOWN
         if not _is_safe(x, l, u, w, totals[r]):
+            guess = _approach(x, l, u, w, totals[r])
+            theta[r] = guess if np.isfinite(guess) else 0.0
             continue
         decided, high, low, error, smooth[r], slack[r] = _search(x, l, u, w, totals[r], at_most, sets[r])
         theta[r] = high

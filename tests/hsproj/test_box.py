@@ -18,7 +18,7 @@ from hsproj_verify.oracles import box, exact
 
 RNG = np.random.default_rng(11)
 X = (-0.5, 0.25, 2.0, 2.0, 7.0, -3.0)
-few = settings(max_examples=80, deadline=None)
+few = settings(max_examples=50, deadline=None)
 
 
 def test_is_the_clip_of_the_scores_at_the_threshold() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hsproj_verify.oracles import box, exact, qp
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=40, deadline=None)
 
 
 def solved(problem: Box) -> box.BoxSolution:
