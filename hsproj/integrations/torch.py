@@ -212,9 +212,8 @@ def _tangent(v: Tensor, free: Tensor, temperature: Tensor) -> Tensor:
     """The Jacobian times rows v (..., n): free entries of v less their mean, divided by the temperature, (..., 1)."""
     if v.device.type in _WITH_KERNELS:
         return torch.from_numpy(_tangent_on_the_host(v.numpy(), free.numpy(), temperature.numpy()))
-    count = free.sum(-1, keepdim=True).clamp(min=1)
     v = v.masked_fill(~free, 0)
-    return ((v - v.sum(-1, keepdim=True) / count) / temperature).to(v.dtype).masked_fill(~free, 0)
+    return ((v - v.sum(-1, keepdim=True) / _count(free)) / temperature).to(v.dtype).masked_fill(~free, 0)
 
 
 @_solve.register_fake

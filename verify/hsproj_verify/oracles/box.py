@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hsproj_verify.oracles.exact import NoAnswerError, Number
+from hsproj_verify.oracles.exact import NoAnswerError, Number, middle
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,7 @@ class BoxSolution:
     @property
     def threshold(self) -> float | Fraction:
         """The theta to report: the midpoint of the interval, -inf or inf for a half-line, 0 for the whole line."""
-        if self.theta_low is not None and self.theta_high is not None:
-            return (self.theta_low + self.theta_high) / 2
-        if self.theta_low is None and self.theta_high is None:
-            return Fraction(0)
-        return math.inf if self.theta_high is None else -math.inf
+        return middle(self.theta_low, self.theta_high)
 
     def jvp(self, v: Sequence[Number]) -> tuple[Fraction, ...]:
         """The exact Jacobian times `v`, of the free set as it is; the Jacobian is symmetric."""

@@ -20,6 +20,15 @@ import numpy as np
 Number = float | int | Fraction
 
 
+def middle(low: Fraction | None, high: Fraction | None) -> float | Fraction:
+    """The middle of an interval, None for an end at infinity: -inf or inf for a half-line, 0 for the whole line."""
+    if low is not None and high is not None:
+        return (low + high) / 2
+    if low is None and high is None:
+        return Fraction(0)
+    return math.inf if high is None else -math.inf
+
+
 @dataclass(frozen=True)
 class Solution:
     """p* of one problem and everything that follows from it, exact.
@@ -54,11 +63,7 @@ class Solution:
     @property
     def threshold(self) -> float | Fraction:
         """The theta to report: the midpoint of the interval, -inf or inf for a half-line, 0 for the whole line."""
-        if self.theta_low is not None and self.theta_high is not None:
-            return (self.theta_low + self.theta_high) / 2
-        if self.theta_low is None and self.theta_high is None:
-            return Fraction(0)
-        return math.inf if self.theta_high is None else -math.inf
+        return middle(self.theta_low, self.theta_high)
 
     @property
     def _unique_theta(self) -> Fraction | None:
