@@ -232,6 +232,21 @@ def test_hard_rows_are_answered_exactly(name: str) -> None:
     np.testing.assert_allclose(sol.p, [float(p) for p in truth.p], rtol=0, atol=8 * 2.0**-52)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_two_groups_of_scores_are_for_the_quick_stage(dtype: type) -> None:
+    # Scores of a trained classifier: with k next to the number of the upper ones, theta is at the end of a flat piece.
+    rng = np.random.default_rng(20261128)
+    off = np.array([-5.0, -3.0, -2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0])
+    for _ in range(300):
+        n, share = int(rng.integers(129, 3000)), rng.choice([0.05, 0.1, 0.5, 0.9, 0.95])
+        upper = rng.random(n) < share
+        spread = np.where(upper, rng.choice([0.1, 1.0, 3.0]), rng.choice([0.5, 3.0]))
+        x = (spread * rng.normal(size=n) - np.where(upper, 0.0, rng.uniform(10, 200))).astype(dtype)
+        k, tau = np.clip(upper.sum() + off, 0.5, n - 0.5), rng.choice([0.15, 0.5, 1.5])
+        # A warning, which fails, tells of ordinary rows that the quick stage does not prove.
+        hsproj.solve(np.tile(x, (off.size, 1)), k, temperature=tau)
+
+
 def test_breakpoints_finer_than_the_threshold_s_own_grid() -> None:
     # theta is near -1, whose neighbours are 1e-16 away; 500 upper breakpoints x - 1 lie within 1e-17 of each other.
     rng = np.random.default_rng(2)

@@ -125,8 +125,9 @@ def draw(rng: np.random.Generator, family: str) -> tuple[np.ndarray, float, floa
             x + rng.choice([1e6, -1e9]),
             -np.exp(rng.uniform(-20, 20, n)),
             np.append(x[1:], 1e9),
-        )[rng.integers(7)]
-        k = min(float(rng.choice([1, n // 100, n // 10 + 0.5, n // 2, k])), float(n))
+            x - np.where(np.arange(n) < n // 10, 0.0, 40.0),
+        )[rng.integers(8)]
+        k = min(float(rng.choice([1, n // 100, n // 10 + 0.5, n // 10 - 0.5, n // 2, k])), float(n))
     elif family == "float32 offset":
         x = (x + rng.choice([1e4, -1e6])).astype(np.float32)
     return x, k, min(max(tau, 5e-324), 1.7e308)
