@@ -346,7 +346,7 @@ def advance(x, k, tau, state, sum_, free):
         if state[MISSED] > 0.0 and state[AT_LOW] - state[AT_HIGH] <= 0.25 * room(x.size) * tau:
             state[FROM], state[TO] = low, high
             return REDUCE
-        # Once a reduction has missed theta, which it may do on a flat piece again and again, lines alternate with breakpoints.
+        # Once a reduction has missed theta, as it may do on a flat piece again and again, lines alternate with breakpoints.
         if low < line < high and ((abs(residual) <= near and state[MISSED] == 0.0) or state[STEPS] % 2.0 == 0.0):
             state[THETA] = line
             if abs(residual) > near:

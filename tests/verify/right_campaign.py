@@ -1,6 +1,6 @@
 """Judges the right implementations with many seeds: any failure is a false alarm, a bug of the judge.
 
-python tests/verify/right_campaign.py [--seeds N] [--processes N]
+python tests/verify/right_campaign.py [--seeds N] [--processes N] [--only NAME]
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", choices=list(RIGHT))
     options = parser.parse_args(arguments)
-    runs = list(product(range(options.seeds), RIGHT))
+    names = [options.only] if options.only else list(RIGHT)
+    runs = list(product(range(options.seeds), names))
     with ProcessPoolExecutor(options.processes) as pool:
         answers = pool.map(false_alarms, [name for _, name in runs], [seed for seed, _ in runs])
         shown = track(answers, "right implementations", total=len(runs), console=Console(stderr=True))
@@ -45,7 +47,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
     of = "" if done == len(runs) else f" of {len(runs)}, then interrupted"
-    print(f"{len(RIGHT)} right implementations, {options.seeds} seeds, {done} runs{of}: {alarms} false alarms")
+    print(f"{', '.join(names)}: {options.seeds} seeds, {done} runs{of}: {alarms} false alarms")
     return int(alarms > 0 or done < len(runs))
 
 

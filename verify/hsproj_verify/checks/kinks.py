@@ -36,11 +36,14 @@ def _demand_generalised(
     """Fail if what came is proved to be no mixture of these products with vectors of this size."""
     tolerance = 2 * Fraction(case.tolerance * problem.eps * size) / Fraction(problem.temperature)
     if is_outside(fractions(came.ravel()), products, tolerance):
-        solution = problem.solution
-        reason = (
-            f"at a kink (entries {[*solution.lower_kinks]} about to leave 0, {[*solution.upper_kinks]} about to leave 1): "
-            "no generalised Jacobian gives this; one that is right is shown"
-        )
+        lower, upper = ([*which] for which in (problem.solution.lower_kinks, problem.solution.upper_kinks))
+        if lower or upper:
+            where = (
+                f"at a kink (entries {lower} about to leave 0, {upper} about to leave 1): no generalised Jacobian gives"
+            )
+        else:
+            where = "near no kink, where there is one Jacobian: it does not give"
+        reason = f"{where} this; what is right is shown"
         raise case.failure(problem, reason, came, products[0][-problem.n :], **shown)
 
 
