@@ -57,7 +57,7 @@ def test_importing_hsproj_takes_little_longer_than_importing_numpy() -> None:
 def test_a_change_in_any_kernel_file_recompiles_the_kernels_that_use_it(tmp_path: Path) -> None:
     package = tmp_path / "hsproj"
     shutil.copytree(Path(hsproj.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    project = "import hsproj; print(hsproj.solve([0.0, 0.0], 1).threshold)"
+    project = "import hsproj; print(hsproj.project([0.0, 0.0], 0.5).tolist())"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
     def run() -> str:
@@ -65,12 +65,12 @@ def test_a_change_in_any_kernel_file_recompiles_the_kernels_that_use_it(tmp_path
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
         return done.stdout.strip()
 
-    assert run() == "-0.5"
+    assert run() == "[0.25, 0.25]"
     kernels = package / "_kernels"
     text = (kernels / "_arithmetic.py").read_text()
-    assert "return q, r," in text
-    (kernels / "_arithmetic.py").write_text(text.replace("return q, r,", "return 1.5 * q, r,"))
-    assert run() != "-0.5"
+    assert "fma(a, b, -p)" in text
+    (kernels / "_arithmetic.py").write_text(text.replace("fma(a, b, -p)", "fma(a, b, p)"))
+    assert run() == "[0.75, 0.75]"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
