@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test arrays support lint types docs wheel-test mutants right exact-campaign bench layers scoreboard check clean
+.PHONY: judge test arrays support lint types docs wheel-test mutants right exact-campaign bench layers scoreboard experiment check clean
 
 # Examples of a page build on each other. Files by size, as xdist would have them, leaves few slow ones to the end.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
@@ -11,7 +11,7 @@ WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 SOME := not array_api_strict
 ARRAYS := tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
 	tests/hsproj/test_generic_transforms.py tests/integrations/test_torch.py tests/integrations/test_jax.py \
-	tests/verify/test_libraries.py hsproj/integrations/torch.py hsproj/integrations/jax.py
+	tests/verify/test_libraries.py tests/test_experiment.py hsproj/integrations/torch.py hsproj/integrations/jax.py
 
 judge: $(VENV)/.judge ## judge hsproj (must pass) and the public package simplexers, and print both reports
 	$(BIN)/hsproj-verify check hsproj:soft_binary_argmax --vjp hsproj:vjp --jvp hsproj:jvp --loss hsproj:hypersimplex_loss \
@@ -82,9 +82,12 @@ scoreboard: $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth ## docs/scoreboard.md: 
 	$(VENV)-qpth/bin/hsproj-verify $(SCOREBOARD) --only qpth
 	$(BIN)/hsproj-verify $(SCOREBOARD) --resume --write docs/scoreboard.md
 
+experiment: $(VENV)/.experiment ## docs/experiments/results: networks and trees trained on these losses and others (goes on where it was interrupted)
+	$(BIN)/python docs/experiments/experiment.py
+
 check: lint types test docs wheel-test ## everything
 
-$(VENV)/.judge $(VENV)/.test $(VENV)/.arrays $(VENV)/.dev $(VENV)/.peers-heavy $(VENV)-qpth/.peer-qpth: pyproject.toml
+$(VENV)/.judge $(VENV)/.test $(VENV)/.arrays $(VENV)/.dev $(VENV)/.peers-heavy $(VENV)/.experiment $(VENV)-qpth/.peer-qpth: pyproject.toml
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q -e ".[$(patsubst .%,%,$(@F))]"
 	touch $@

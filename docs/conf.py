@@ -11,7 +11,7 @@ copyright = author
 version = release = hsproj.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "experiments/results/*.md"]  # which the page there includes
 html_theme = "furo"
 html_title = f"hsproj {release}"
 html_show_copyright = False

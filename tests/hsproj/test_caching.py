@@ -54,7 +54,9 @@ def test_a_read_only_installation_without_a_home_compiles_in_each_process(instal
 def test_three_processes_may_fill_an_empty_cache_at_once(installed: Path) -> None:
     cache = installed / "cache"
     for _ in ("empty", "filled"):
-        processes = [_start(dtype, installed, NUMBA_CACHE_DIR=str(cache)) for dtype in ("float32", "float64", "float32")]
+        processes = [
+            _start(dtype, installed, NUMBA_CACHE_DIR=str(cache)) for dtype in ("float32", "float64", "float32")
+        ]
         assert [_came(process) for process in processes] == [(ANSWER, "")] * 3
         assert list(cache.rglob("*project_short*.nbc"))
 
