@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -98,7 +99,10 @@ def run_all(work: Callable[[Any], Any], runs: list[Any], kind: type, result: typ
     random.Random(0).shuffle(left)  # long ones and short ones mixed, so that the time left can be told
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with (
-        ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
+        # An interruption is the parent's: what its workers are at comes to its end.
+        ProcessPoolExecutor(
+            os.cpu_count(), get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+        ) as pool,
         kept.open("a") as file,
     ):
         futures = {pool.submit(work, run): run for run in left}
@@ -149,4 +153,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. What was trained is kept: the same command goes on from there.")
