@@ -13,6 +13,8 @@ from experiment import RESULTS, TRAINED
 from plan import BOOSTERS, LOSSES, SEEDS, Boosted, Boosting, Outcome, Run, plan
 from scipy import stats
 
+import hsproj
+
 
 def test_the_committed_runs_are_those_of_the_plan() -> None:
     runs = [run for run, _ in experiment.from_text(TRAINED.read_text(), Run, Outcome)]
@@ -24,7 +26,7 @@ def test_tables_are_those_of_the_committed_runs(tmp_path: Path) -> None:
     results = dict(experiment.from_text(TRAINED.read_text(), Run, Outcome))
     tables.write(tmp_path, results, dict(experiment.from_text(experiment.BOOSTED.read_text(), Boosting, Boosted)))
     texts = [path for path in tmp_path.iterdir() if path.suffix in (".md", ".csv")]
-    assert len(texts) == 9
+    assert len(texts) == 10
     for path in texts:
         assert path.read_text() == (RESULTS / path.name).read_text(), path.name
 
@@ -54,20 +56,28 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
 
 def test_comparisons_are_scipys_paired_t_tests() -> None:
     rng = np.random.default_rng(0)
-    ours, theirs = 0.9 + 0.01 * rng.normal(size=(2, 5))
+    ours, theirs = rng.integers(480, 517, (2, 5)) / 517
     one = tables.compare("digits", 128, "hinge", ours, theirs)
     expected = stats.ttest_rel(100 * ours, 100 * theirs)
     interval = expected.confidence_interval(0.95)
     np.testing.assert_allclose([one.t, one.p, one.low, one.high], [expected.statistic, expected.pvalue, *interval])
     assert one.effect == pytest.approx(one.t / np.sqrt(5))
-    assert one.corrected_p > one.p  # 1/5 is less than 1/5 + n_test/n_train
+    shared = one.t * np.sqrt(1 / 5) / np.sqrt(1 / 5 + 517 / 1024)
+    assert one.corrected_p == pytest.approx(2 * stats.t.sf(abs(shared), 4))
 
 
-@pytest.mark.parametrize(("ahead", "p"), [(0.0, 1.0), (0.25, 0.0)])
-def test_differences_without_spread_are_certain(ahead: float, p: float) -> None:
-    theirs = np.array([0.25, 0.5, 0.625, 0.75, 0.125])
-    one = tables.compare("digits", 128, "hinge", theirs + ahead, theirs)
-    assert (one.mean, one.low, one.high, one.p, one.corrected_p) == (100 * ahead,) * 3 + (p, p)
+@pytest.mark.parametrize(("ahead", "p"), [(0, 1.0), (7, 0.0), (-7, 0.0)])
+def test_differences_without_spread_are_certain(ahead: int, p: float) -> None:
+    theirs = np.array([480, 501, 499, 483, 511])
+    one = tables.compare("digits", 128, "hinge", (theirs + ahead) / 517, theirs / 517)
+    assert (one.mean, one.low, one.high, one.p, one.corrected_p) == (ahead * (100 / 517),) * 3 + (p, p)
+    assert np.sign(one.effect) == np.sign(ahead)
+
+
+def test_differences_that_add_up_to_nothing_are_no_difference() -> None:
+    theirs = np.array([480, 501, 499, 483, 511])
+    ours = theirs + np.array([6, 2, -5, -3, 0])
+    assert tables.compare("digits", 128, "hinge", ours / 517, theirs / 517).mean == 0
 
 
 def test_holm_adjusts_step_by_step() -> None:
@@ -100,18 +110,19 @@ class TestHarness:
         assert outcome != experiment.train(replace(run, seed=4))
         assert outcome.test > 0.9
 
-    @pytest.mark.parametrize(
-        "changes", [{"noise": 0.4}, {"total": "half"}, {"derivative": "blocks"}, {"temperature": 5.0}]
-    )
+    @pytest.mark.parametrize("changes", [{"noise": 0.4}, {"total": "half"}, {"temperature": 5.0}, {"permuted": True}])
     def test_a_variant_is_another_run(self, changes: dict[str, Any]) -> None:
         run = Run("digits", "hypersimplex", 0, 1e-2, 0)
-        assert experiment.train(replace(run, **changes)) != experiment.train(run)
+        other = experiment.train(replace(run, **changes))
+        assert abs(other.brier - experiment.train(run).brier) > 1e-3
+        assert (other.test < 0.2) == ("permuted" in changes)
 
     def test_splits_share_no_samples_and_differ_by_seed(self) -> None:
         first, second = (self.harness.parts(Run("digits", "hinge", 0, 0.0, seed)) for seed in (0, 1))
         assert [len(labels) for _, labels in first] == [1024, 256, 517]
         assert sum(len(labels) for _, labels in first) == len(self.harness.samples("digits")[1])
         assert not np.array_equal(first[0][0], second[0][0])
+        assert len(np.unique(np.concatenate([x for x, _ in first]), axis=0)) == 1797  # which all differ
 
     def test_noise_changes_that_share_of_training_labels_and_no_test_labels(self) -> None:
         clean, noisy = (self.harness.parts(Run("digits", "hinge", 0, 0.0, 0, noise=noise)) for noise in (0.0, 0.4))
@@ -130,6 +141,50 @@ class TestHarness:
             p.backward(g)
             exact = [0.0, 0.0, 0.0, 0.0, 0.0] if same else [1.0, -1.0, 0.0, 0.0, 0.0]
             assert x.grad[:, 0].tolist() == exact
+
+    def test_without_ties_the_derivative_of_blocks_is_the_exact_one_up_to_rounding(self) -> None:
+        torch = self.torch
+        generator = torch.Generator().manual_seed(0)
+        scores = 5 * torch.randn(512, 10, generator=generator)
+        labels = torch.randint(10, (512,), generator=generator)
+        gradients = []
+        for derivative in ("exact", "blocks"):
+            x = scores.clone().requires_grad_()
+            self.harness.LOSSES["hypersimplex"](Run("", "", 0, 0.0, 0, derivative=derivative), x, labels).backward()
+            gradients.append(x.grad)
+        assert (gradients[0] - gradients[1]).abs().max() <= 1e-6 * gradients[0].abs().max()
+
+    def test_the_scalar_of_the_fenchel_young_loss_has_its_gradient(self) -> None:
+        torch = self.torch
+        x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+        labels = torch.arange(20) % 3
+        self.harness.LOSSES["fenchel_young"](Run("", "", 0, 0.0, 0), x, labels).backward()
+        targets = np.eye(3)[labels.numpy()]
+        _, gradient = hsproj.fenchel_young_loss_and_grad(x.detach().numpy(), targets, temperature=1.5, axis=0)
+        np.testing.assert_allclose(x.grad.numpy(), gradient, rtol=0, atol=1e-15)
+
+    def test_calibration_error_by_hand(self) -> None:
+        # Two bins: 0.8 is right in one of two, 0.65 in one of one.
+        probabilities, labels = np.array([[0.8, 0.2], [0.8, 0.2], [0.35, 0.65]]), np.array([0, 1, 1])
+        assert self.harness.calibration_error(probabilities, labels) == pytest.approx((2 * 0.3 + 0.35) / 3)
+
+    def test_the_scale_that_is_fitted_has_no_better_neighbour(self) -> None:
+        rng = np.random.default_rng(0)
+        labels = rng.integers(0, 3, 200)
+        margins = 3 * (np.eye(3)[labels] + rng.normal(size=(200, 3)))
+        scale = self.harness.fitted_scale(margins, labels)
+
+        def loss(s: float) -> float:
+            return float(np.mean(np.log(np.exp(s * margins).sum(1)) - s * margins[np.arange(200), labels]))
+
+        assert loss(scale) < min(loss(0.99 * scale), loss(1.01 * scale), loss(1.0))
+
+    def test_trees_learn_and_repeat(self) -> None:
+        pytest.importorskip("river")
+        run = Boosting("hypersimplex, exact, bound", 0)
+        boosted = experiment.boost(run)
+        assert boosted.error < 0.01
+        assert boosted == experiment.boost(run)
 
     def test_the_made_up_problem_has_minimisers_that_differ(self) -> None:
         from scipy.optimize import minimize

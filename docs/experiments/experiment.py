@@ -12,12 +12,14 @@ import csv
 import hashlib
 import io
 import os
+import platform
 import random
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import astuple, fields
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from multiprocessing import get_context
@@ -28,12 +30,14 @@ import tables
 from plan import BOOSTERS, SEEDS, Boosted, Boosting, Outcome, Run, plan
 from rich.progress import track
 
+import hsproj
 from hsproj_verify.bench.machine import describe
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 TRAINED, BOOSTED = RESULTS / "runs.csv", RESULTS / "boosting.csv"
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "hsproj", "mlxtend", "river", "lightgbm")
+PACKAGES = ("torch", "numpy", "numba", "llvmlite", "scipy", "scikit-learn", "mlxtend", "river", "lightgbm")
+SOURCES = ("harness", "boosting", "experiment")
 KEPT = HERE.parent / "_generated" / "experiment"
 
 
@@ -78,8 +82,9 @@ def from_text(text: str, kind: type, result: type) -> Iterator[tuple[Any, Any]]:
 
 def digest() -> str:
     """What outcomes depend on, in eight letters: what is kept for another is of no use."""
-    sources = [(HERE / name).read_text() for name in ("harness.py", "boosting.py")]
-    return hashlib.sha256("".join([*sources, *map(version, PACKAGES)]).encode()).hexdigest()[:8]
+    sources = [*sorted(Path(hsproj.__file__).parent.rglob("*.py")), *(HERE / f"{name}.py" for name in SOURCES)]
+    texts = [platform.python_version(), *map(version, PACKAGES), *(path.read_text() for path in sources)]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
 
 
 def machine() -> str:
@@ -94,23 +99,33 @@ def run_all(work: Callable[[Any], Any], runs: list[Any], kind: type, result: typ
     kept = KEPT / f"{title}-{digest()}.csv"
     kept.parent.mkdir(parents=True, exist_ok=True)
     done = dict(from_text(kept.read_text(), kind, result)) if kept.exists() else {}
-    kept.write_text(header(kind, result) + to_text(done.items()))
+    whole = kept.with_suffix(".new")
+    whole.write_text(header(kind, result) + to_text(done.items()))
+    os.replace(whole, kept)  # without a last line that was cut off
     left = [run for run in runs if run not in done]
     random.Random(0).shuffle(left)  # long ones and short ones mixed, so that the time left can be told
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with (
-        # An interruption is the parent's: what its workers are at comes to its end.
+        kept.open("a") as file,
+        # An interruption is the parent's: what its workers are at comes to its end, and is kept.
         ProcessPoolExecutor(
             os.cpu_count(), get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
         ) as pool,
-        kept.open("a") as file,
     ):
-        futures = {pool.submit(work, run): run for run in left}
-        try:
-            for future in track(as_completed(futures), title, total=len(futures)):
-                run, done[run] = futures[future], future.result()
+
+        def keep(run: Any, future: Future[Any]) -> None:
+            if not future.cancelled() and not future.exception():
+                done[run] = future.result()
                 file.write(to_text([(run, done[run])]))
                 file.flush()
+
+        futures = []
+        for run in left:
+            futures.append(pool.submit(work, run))
+            futures[-1].add_done_callback(partial(keep, run))
+        try:
+            for future in track(as_completed(futures), title, total=len(futures)):
+                future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -118,15 +133,18 @@ def run_all(work: Callable[[Any], Any], runs: list[Any], kind: type, result: typ
 
 
 def check(count: int) -> int:
-    """Train some of the committed runs again, and compare all digits."""
-    committed = list(from_text(TRAINED.read_text(), Run, Outcome))
+    """Train some of the committed runs again, and compare all digits: so many networks, and boosters in proportion."""
+    networks = [(train, *pair) for pair in from_text(TRAINED.read_text(), Run, Outcome)]
+    boosters = [(boost, *pair) for pair in from_text(BOOSTED.read_text(), Boosting, Boosted)]
+    chosen = random.sample(networks, min(count, len(networks)))
+    chosen += random.sample(boosters, -(-len(chosen) * len(boosters) // len(networks)))
     differing = 0
-    for run, outcome in track(random.Random(count).sample(committed, count), "again"):
-        again = train(run)
+    for work, run, outcome in track(chosen, "again"):
+        again = work(run)
         if again != outcome:
             differing += 1
             print(f"{run}\n  committed {outcome}\n  now       {again}")
-    print(f"{count - differing} of {count} runs came out as committed, in all digits")
+    print(f"{len(chosen) - differing} of {len(chosen)} runs came out as committed, in all digits")
     return int(differing > 0)
 
 
@@ -138,7 +156,7 @@ def main() -> int:
     )
     parser.add_argument("--check", type=int, metavar="N", help="train N committed runs again, and compare")
     options = parser.parse_args()
-    if options.check:
+    if options.check is not None:
         return check(options.check)
     if not options.tables:
         RESULTS.mkdir(exist_ok=True)

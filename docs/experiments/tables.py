@@ -65,16 +65,18 @@ class Comparison:
 
 def compare(data: str, batch: int, other: str, ours: Vector, theirs: Vector) -> Comparison:
     """Paired t-test, effect size and interval; where all differences are equal there is no spread, and p is 1 or 0."""
-    differences = 100 * (ours - theirs)
-    count, mean, spread = len(differences), float(differences.mean()), float(differences.std(ddof=1))
-    if spread == 0:
-        certain = float(mean == 0)
-        return Comparison(data, batch, other, mean, mean, mean, 0.0 if certain else np.inf, 0.0, certain, certain)
+    hits = np.rint((ours - theirs) * TESTED[data])  # whole, so that equal ones are equal
+    point, count = 100 / TESTED[data], len(hits)
+    mean, spread = point * float(hits.mean()), point * float(hits.std(ddof=1))
     error = spread / np.sqrt(count)
-    t, half = mean / error, stats.t.ppf(0.975, count - 1) * error
-    shared = spread * np.sqrt(1 / count + TESTED[data] / TRAINED[data])
-    p, corrected = (float(2 * stats.t.sf(abs(value), count - 1)) for value in (t, mean / shared))
-    return Comparison(data, batch, other, mean, mean - half, mean + half, mean / spread, t, p, corrected)
+    half = stats.t.ppf(0.975, count - 1) * error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shared = spread * np.sqrt(1 / count + TESTED[data] / TRAINED[data])
+        effect, t, corrected = (
+            float(np.nan_to_num(np.divide(mean, by), posinf=np.inf, neginf=-np.inf)) for by in (spread, error, shared)
+        )
+    ps = [float(2 * stats.t.sf(abs(value), count - 1)) for value in (t, corrected)]
+    return Comparison(data, batch, other, mean, mean - half, mean + half, effect, t, *ps)
 
 
 def chosen(results: Results, run: Run, of: Callable[[Outcome], float]) -> Vector:
@@ -195,6 +197,26 @@ def ablations(results: Results) -> str:
     return table(
         ["data", "HyperSimplex with", "test error, %", "difference and 95 % interval", "without thresholds"], rows
     )
+
+
+def choices(results: Results) -> str:
+    """Test errors of HyperSimplex by what the paper, its code and this page choose, at one rate for all."""
+    rows = []
+    for data, batches in BATCHES.items():
+        for batch in batches:
+            cells = []
+            for total in ("counted", "half"):
+                runs = [Run(data, "hypersimplex", batch, RATES[0], seed, total=total) for seed in SEEDS]
+                cells += [[results[run].test for run in runs], [results[run].best_without_threshold for run in runs]]
+            runs = [Run(data, "cross_entropy", batch, RATES[0], seed) for seed in SEEDS]
+            cells += [[results[run].test for run in runs], [results[run].best_without_threshold for run in runs]]
+            rows.append([data, size(batch), *(cell(1 - np.array(values)) for values in cells)])
+    ways = [
+        f"{way}, {which}"
+        for way in ("k counted", "k = n/2")
+        for which in ("thresholds, last epoch", "none, best epoch")
+    ]
+    return table(["data", "batch", *ways, "cross entropy, last epoch", "cross entropy, best epoch"], rows)
 
 
 def noise(results: Results) -> str:
@@ -330,6 +352,7 @@ def write(folder: Path, results: Results, boosted: Mapping[Boosting, Boosted]) -
         "errors-as-in-the-paper": main_table(results, "paper"),
         "verdicts": verdicts(results),
         "ablations": ablations(results),
+        "choices": choices(results),
         "noise": noise(results),
         "calibration": calibration(results),
         "controls": controls(results),
