@@ -59,7 +59,7 @@ wheel-test: $(VENV)/.dev ## build the wheel and sdist, install the wheel alone i
 mutants: $(VENV)/.test ## docs/mutants.md: every check on every wrong implementation (some minutes)
 	$(BIN)/python tests/verify/mutant_matrix.py
 
-right: $(VENV)/.test ## 50 seeds on each right implementation: no false alarm (some twenty minutes on 2 cores)
+right: $(VENV)/.test ## 50 seeds on each right implementation: no false alarm (about an hour on 2 cores)
 	$(BIN)/python tests/verify/right_campaign.py
 
 exact-campaign: $(VENV)/.test ## 10^6 problems against rationals: 0 misrounded entries, 0 wrong masks (some ten minutes on 2 idle cores)
