@@ -44,7 +44,7 @@ TRAINED = {"digits": 1024, "mnist5k": 3072, "shuttle": 12288}
 TESTED = {"digits": 517, "mnist5k": 1000, "shuttle": 28617}
 CHANCE = {"digits": 183 / 1797, "shuttle": 45586 / 49097}
 """The share of the most common class: what always guessing it gets right."""
-FAMILY = 0.05
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def verdicts(results: Results) -> str:
             tests = ([one.p for one in some], [adjusted[one] for one in some], [one.corrected_p for one in some])
             counts = [
                 " : ".join(
-                    str(sum(p < FAMILY and sign * one.mean > 0 for p, one in zip(ps, some, strict=True)))
+                    str(sum(p < LEVEL and sign * one.mean > 0 for p, one in zip(ps, some, strict=True)))
                     for sign in (1, -1)
                 )
                 for ps in tests
@@ -200,23 +200,21 @@ def ablations(results: Results) -> str:
 
 
 def choices(results: Results) -> str:
-    """Test errors of HyperSimplex by what the paper, its code and this page choose, at one rate for all."""
+    """Test errors by what the paper, its code and this page choose, at one rate for all."""
+    trained = {"k counted": ("hypersimplex", "counted"), "k = n/2": ("hypersimplex", "half")}
+    trained["cross entropy"] = ("cross_entropy", "counted")
     rows = []
     for data, batches in BATCHES.items():
         for batch in batches:
             cells = []
-            for total in ("counted", "half"):
-                runs = [Run(data, "hypersimplex", batch, RATES[0], seed, total=total) for seed in SEEDS]
-                cells += [[results[run].test for run in runs], [results[run].best_without_threshold for run in runs]]
-            runs = [Run(data, "cross_entropy", batch, RATES[0], seed) for seed in SEEDS]
-            cells += [[results[run].test for run in runs], [results[run].best_without_threshold for run in runs]]
-            rows.append([data, size(batch), *(cell(1 - np.array(values)) for values in cells)])
-    ways = [
-        f"{way}, {which}"
-        for way in ("k counted", "k = n/2")
-        for which in ("thresholds, last epoch", "none, best epoch")
-    ]
-    return table(["data", "batch", *ways, "cross entropy, last epoch", "cross entropy, best epoch"], rows)
+            for loss, total in trained.values():
+                each = [results[Run(data, loss, batch, RATES[0], seed, total=total)] for seed in SEEDS]
+                cells.append(cell(np.array([1 - outcome.test for outcome in each])))
+                cells.append(cell(np.array([1 - outcome.best_without_threshold for outcome in each])))
+            rows.append([data, size(batch), *cells])
+    ways = {name: ("thresholds, last epoch", "none, best epoch") for name in trained}
+    ways["cross entropy"] = ("last epoch", "best epoch")
+    return table(["data", "batch", *(f"{name}, {way}" for name in trained for way in ways[name])], rows)
 
 
 def noise(results: Results) -> str:
