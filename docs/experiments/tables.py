@@ -212,7 +212,7 @@ def choices(results: Results) -> str:
                 cells.append(cell(np.array([1 - outcome.test for outcome in each])))
                 cells.append(cell(np.array([1 - outcome.best_without_threshold for outcome in each])))
             rows.append([data, size(batch), *cells])
-    ways = {name: ("thresholds, last epoch", "none, best epoch") for name in trained}
+    ways = dict.fromkeys(trained, ("thresholds, last epoch", "none, best epoch"))
     ways["cross entropy"] = ("last epoch", "best epoch")
     return table(["data", "batch", *(f"{name}, {way}" for name in trained for way in ways[name])], rows)
 
