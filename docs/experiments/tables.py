@@ -159,9 +159,9 @@ def verdicts(results: Results) -> str:
     rows = []
     for protocol, title in (("validation", "rates by validation"), ("paper", "as in the paper")):
         found = comparisons(results, protocol)
+        adjusted = dict(zip(found, holm([one.p for one in found]), strict=True))
         for other in (*COMPARED[protocol][1:], "all"):
             some = [one for one in found if other in (one.other, "all")]
-            adjusted = dict(zip(found, holm([one.p for one in found]), strict=True))
             tests = ([one.p for one in some], [adjusted[one] for one in some], [one.corrected_p for one in some])
             counts = [
                 " : ".join(
