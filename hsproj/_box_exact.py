@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hsproj._exact import _nearest
+from hsproj._exact import nearest
 from hsproj._inputs import Array
 
 FREE, LOWER, UPPER = 0, 1, 2
@@ -56,8 +56,8 @@ def solve_row(
             assert last is not None
             theta, smooth = (first + last) / 2, first < last
     kind = x.dtype.type
-    p = np.array([_nearest(value, kind) for value in row.p(theta, found.sets)], x.dtype) + kind(0)
-    return Solved(p, np.array(found.sets, np.int8), _nearest(theta, kind) + kind(0), smooth, slack)
+    p = np.array([nearest(value, kind) for value in row.p(theta, found.sets)], x.dtype) + kind(0)
+    return Solved(p, np.array(found.sets, np.int8), nearest(theta, kind) + kind(0), smooth, slack)
 
 
 class _At(NamedTuple):

@@ -48,7 +48,7 @@ class Layout(NamedTuple):
         last = array.ndim - 1
         if self.axis != last:  # np.moveaxis, in a fifth of its time
             array = array.transpose(*range(self.axis), *range(self.axis + 1, last + 1), self.axis)
-        return _plain(_contiguous(array, kind)).reshape(self.m, self.n)
+        return plain(_contiguous(array, kind)).reshape(self.m, self.n)
 
     def restore(self, rows: Array, out: Array | None = None) -> Array:
         """Canonical rows as an array of this shape, in the dtype of answers; `out`, if it is given."""
@@ -98,7 +98,7 @@ class _Memory:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-def _plain(array: Array) -> Array:
+def plain(array: Array) -> Array:
     """`array`, for kernels, none of which writes to the rows it is given.
 
     Numba compiles a kernel once more for arrays that are read-only, which takes seconds, and for those that are not aligned.
