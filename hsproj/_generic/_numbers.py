@@ -35,7 +35,7 @@ class Number(NamedTuple):
 
     def times(self, factor: Any) -> "Number":
         """Each value times a power of two."""
-        return self._replace(value=self.value * factor)
+        return self._replace(value=self.value * factor, tail=None if self.tail is None else self.tail * factor)
 
     def within(self, xp: Any, low: float, high: float) -> "Number":
         """Each value, or the bound that it is beyond."""

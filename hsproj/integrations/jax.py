@@ -1,15 +1,25 @@
 """JAX: the operator and the HyperSimplex loss as functions to compile, map and differentiate.
 
-Derivatives, in both modes and of every order, are those of docs/arrays.md: no rule of reverse mode alone, which would
-refuse `jax.jvp`, and nothing but masks kept for a backward pass.
+On the CPU the kernels of NumPy's arrays share the memory of XLA's buffers, and p is correctly rounded; elsewhere it is
+`_generic`. Either way derivatives, in both modes and of every order, come from the masks of free entries alone: the Jacobian
+is (1/tau) (diag(f) - f f^T / m).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-import hsproj
+import numpy as np
+
 from hsproj._errors import refuse
+from hsproj._generic._inputs import pose_rows, read_layout
+from hsproj._generic._numbers import Number, Rule, pair_of, read_number
+from hsproj._generic._pairs import mean
+from hsproj._generic._projection import answer
+from hsproj._inputs import TEMPERATURE_RULE, Array, Layout, demand_choice, total_rule
+from hsproj.integrations import _host, _xla
 from hsproj.integrations._packages import demand_package
 
 demand_package("jax", "jax")
@@ -54,8 +64,10 @@ def soft_binary_argmax(x: Any, k: Any, temperature: Any = 1.0, *, axis: int = -1
     >>> jax.grad(lambda x: soft_binary_argmax(x, 2)[1])(x)
     Array([ 0. ,  0.5, -0.5,  0. ], dtype=float32)
     """
-    p: jax.Array = hsproj.soft_binary_argmax(jnp.asarray(x), k, temperature=temperature, axis=axis)
-    return p
+    _, layout, rows = read_layout(jnp.asarray(x), axis)
+    total = _per_row(k, "k", layout, rows, total_rule(layout))
+    p = _project(rows, *total, *_per_row(temperature, "temperature", layout, rows, TEMPERATURE_RULE))[0]
+    return jnp.moveaxis(p.astype(layout.dtype), -1, layout.axis)
 
 
 def hypersimplex_loss(
@@ -103,6 +115,85 @@ def hypersimplex_loss(
     if targets.shape != scores.shape:
         rule = f"have the shape {scores.shape} of the scores, or be integers of that shape without the last axis"
         raise refuse(ValueError, "targets", rule, f"shape {targets.shape}, dtype {targets.dtype}")
-    options: dict[str, Any] = {"temperature": temperature, "axis": axis, "reduction": reduction}
-    loss: jax.Array = hsproj.hypersimplex_loss(scores, targets, k, **options)
-    return loss
+    demand_choice(reduction, "reduction", "none", "sum", "mean")
+    dtype = jnp.result_type(scores.dtype, jnp.float32)
+    targets = jax.lax.stop_gradient(targets.astype(dtype))
+    p = soft_binary_argmax(scores.astype(dtype), targets.sum(axis) if k is None else k, temperature, axis=axis)
+    losses = 0.5 * jnp.square(p - targets).sum(axis)
+    return {"mean": jnp.mean, "sum": jnp.sum, "none": jnp.asarray}[reduction](losses).astype(scores.dtype)
+
+
+Pair = tuple[jax.Array, jax.Array]
+
+
+def _per_row(value: Any, name: str, layout: Layout, rows: jax.Array, rule: Rule) -> Pair:
+    """`value` for each row, (..., 1), as a pair; what is on the host is refused if it breaks the rule."""
+    one = jnp.ones((*layout.batch, 1), rows.dtype)
+    number = read_number(jnp, value, name, layout, one, [rule])
+    limits = jnp.finfo(rows.dtype)
+    if name == "temperature":  # what is beyond all differences of scores, or below, is as good as another number
+        number = number if number.on_device else number.within(np, float(limits.tiny), float(limits.max))
+    pair: Pair = pair_of(jnp, number, one)
+    return pair
+
+
+@jax.custom_jvp
+def _project(
+    rows: jax.Array, k: jax.Array, k_tail: jax.Array, tau: jax.Array, tau_tail: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Projections of rows (..., n), and masks of their free entries; k and tau are pairs (..., 1)."""
+    if isinstance(rows, jax.core.Tracer):
+        solved = jax.lax.platform_dependent(rows, k, k_tail, tau, tau_tail, cpu=_by_kernels, default=_by_array_calls)
+    else:
+        on_host = all(device.platform == "cpu" for device in rows.devices())
+        solved = (_by_kernels if on_host else _by_array_calls)(rows, k, k_tail, tau, tau_tail)
+    p, free = solved
+    return p, free
+
+
+@_project.defjvp
+def _slopes(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> tuple[Any, Any]:
+    _, _, _, tau, _ = primals
+    change, dk, dk_tail, dtau, dtau_tail = tangents
+    p, free = _project(*primals)
+    count = jnp.maximum(free.sum(-1, keepdims=True, dtype=p.dtype), 1)
+
+    def spread(v: jax.Array) -> jax.Array:
+        v = jnp.where(free, v, 0)
+        return jnp.where(free, v - mean(jnp, v, count), 0) / tau
+
+    change = spread(change) + jnp.where(free, (dk + dk_tail) / count, 0) - spread(p) * (dtau + dtau_tail)
+    nothing = np.zeros(free.shape, jax.dtypes.float0)
+    return (p, free), (jnp.where(jnp.isnan(p), jnp.nan, change), nothing)
+
+
+def _by_kernels(rows: jax.Array, *numbers: jax.Array) -> list[jax.Array]:
+    wanted = [jax.ShapeDtypeStruct(rows.shape, kind) for kind in (rows.dtype, jnp.bool_)]
+    solved: list[jax.Array] = jax.ffi.ffi_call(_registered(), wanted, vmap_method="broadcast_all")(rows, *numbers)
+    return solved
+
+
+def _by_array_calls(
+    rows: jax.Array, k: jax.Array, k_tail: jax.Array, tau: jax.Array, tau_tail: jax.Array
+) -> list[jax.Array]:
+    n = rows.shape[-1]
+    layout = Layout(rows.shape, rows.ndim - 1, rows.dtype, "x", rows.shape[:-1], k.size, n)
+    total, temperature = Number(k, (k >= 0) & (k <= n), k_tail), Number(tau, (tau > 0) & (tau < jnp.inf), tau_tail)
+    solved = answer(pose_rows(jnp, layout, jax.lax.stop_gradient(rows), total, temperature))
+    return [solved.p, solved.theta.free]
+
+
+@cache
+def _registered() -> str:
+    """The name by which XLA knows the kernels."""
+    _xla.register("hsproj_solve", _solve)
+    return "hsproj_solve"
+
+
+def _solve(given: Sequence[Array], wanted: Sequence[Array]) -> None:
+    rows, k, k_tail, tau, tau_tail = given
+    p, free = wanted
+    total, temperature = k.astype(np.float64) + k_tail, tau.astype(np.float64) + tau_tail
+    solved, free[...] = _host.solve(rows, total[..., 0], temperature[..., 0], p)
+    if not np.may_share_memory(solved, p):
+        p[...] = solved

@@ -14,7 +14,8 @@ from hsproj._errors import refuse
 from hsproj._generic._inputs import pose_rows, read_layout
 from hsproj._generic._numbers import Rule, read_number
 from hsproj._generic._projection import answer
-from hsproj._inputs import TEMPERATURE_RULE, Layout, demand_choice, read_problem, total_rule
+from hsproj._inputs import TEMPERATURE_RULE, Layout, demand_choice, total_rule
+from hsproj.integrations import _host
 from hsproj.integrations._packages import demand_package
 
 demand_package("torch", "torch")
@@ -200,7 +201,7 @@ def _per_row(value: Any, name: str, layout: Layout, rows: Tensor, rules: list[Ru
 def _solve(rows: Tensor, k: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
     """Projections of rows (..., n), and the masks of their free entries; k and temperature are (..., 1)."""
     if rows.device.type in _WITH_KERNELS:
-        p, free = _solve_on_the_host(rows.numpy(), k[..., 0].numpy(), temperature[..., 0].numpy())
+        p, free = _host.solve(rows.numpy(), k[..., 0].numpy(), temperature[..., 0].numpy())
         return torch.from_numpy(p), torch.from_numpy(free)
     layout = Layout(rows.shape, rows.ndim - 1, rows.dtype, "x", rows.shape[:-1], k.numel(), rows.shape[-1])
     solved = answer(pose_rows(xp, layout, rows, k[..., 0], temperature[..., 0]))
@@ -224,18 +225,6 @@ def _(rows: Tensor, k: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
 @_tangent.register_fake
 def _(v: Tensor, free: Tensor, temperature: Tensor) -> Tensor:
     return v.new_empty(v.shape)
-
-
-def _solve_on_the_host(x: Any, k: Any, temperature: Any) -> tuple[Any, Any]:
-    from hsproj._projection import answer_rows
-
-    valid = (k >= 0) & (k <= x.shape[-1]) & (temperature > 0) & np.isfinite(temperature)
-    problem = read_problem(x, np.where(valid, k, 0.0), np.where(valid, temperature, 1.0), -1, "propagate")
-    solved = answer_rows(problem, bounds=True)
-    p, (free, _) = solved.p.reshape(x.shape), solved.masks(problem.rows)
-    free = free.reshape(x.shape)
-    p[~valid], free[~valid] = np.nan, False
-    return p, free
 
 
 def _tangent_on_the_host(v: Any, free: Any, temperature: Any) -> Any:

@@ -81,3 +81,57 @@ def test_bad_calls_are_refused_while_they_are_traced() -> None:
         True,
         True,
     ]
+
+
+def _compiled(x: np.ndarray, k: object, tau: object = 1.0) -> np.ndarray:
+    return np.asarray(jax.jit(lambda t: soft_binary_argmax(t, k, tau))(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_on_the_cpu_it_has_the_bits_of_numpy(dtype: str, x64: None) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((3, 7), (2, 3, 40), (5, 1000), (1, 300_000)):
+        x = (rng.normal(size=shape) + 1e4).astype(dtype)
+        k, tau = rng.uniform(0.5, shape[-1] - 1, shape[:-1]), rng.uniform(0.1, 3.0, shape[:-1])
+        x[..., 0] += rng.choice([0.0, np.inf, -np.inf, np.nan])
+        expected = hsproj.soft_binary_argmax(x, k, temperature=tau)
+        if dtype == "float64":  # else totals are pairs of float32
+            np.testing.assert_array_equal(_compiled(x, k, tau), expected)
+            np.testing.assert_array_equal(soft_binary_argmax(jax.numpy.asarray(x), k, tau), expected)
+        np.testing.assert_array_equal(_compiled(x, 0.75, 0.5), hsproj.soft_binary_argmax(x, 0.75, temperature=0.5))
+
+
+def test_mapped_looped_and_from_several_threads_it_is_the_same() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    x = np.random.default_rng(0).normal(size=(64, 300)).astype(np.float32)
+    expected = hsproj.project(x, 5)
+    mapped = jax.jit(jax.vmap(lambda row: soft_binary_argmax(row, 5)))
+    looped = jax.jit(lambda rows: jax.lax.map(lambda row: soft_binary_argmax(row, 5), rows))
+    with ThreadPoolExecutor(4) as pool:
+        for p in pool.map(lambda i: (mapped, looped)[i % 2](x), range(8)):
+            np.testing.assert_array_equal(p, expected)
+
+
+def test_elsewhere_it_is_the_generic_path_with_the_same_sets(x64: None) -> None:
+    from hsproj.integrations.jax import _by_array_calls, _by_kernels
+
+    for kind in ("float32", "float64"):
+        x = np.random.default_rng(0).normal(size=(20, 30)).astype(kind)
+        one = jax.numpy.ones((20, 1), kind)
+        numbers = one * 3, one * 1e-9, one * 0.7, one * 1e-9
+        ours, theirs = _by_kernels(jax.numpy.asarray(x), *numbers), _by_array_calls(jax.numpy.asarray(x), *numbers)
+        np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=4 * np.finfo(kind).eps)
+        np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def test_what_goes_wrong_in_a_kernel_is_raised_by_xla() -> None:
+    from hsproj.integrations import _xla
+
+    def fails(given: object, wanted: object) -> None:
+        raise ArithmeticError("of the test")
+
+    _xla.register("hsproj_test_failure", fails)
+    call = jax.ffi.ffi_call("hsproj_test_failure", jax.ShapeDtypeStruct((3,), np.float32))
+    with pytest.raises(Exception, match="ArithmeticError: of the test"):
+        jax.jit(call)(np.zeros(3, np.float32)).block_until_ready()
