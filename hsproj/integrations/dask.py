@@ -19,7 +19,7 @@ import numpy as np
 import hsproj
 from hsproj import _pieces
 from hsproj._errors import refuse
-from hsproj._inputs import TEMPERATURE_RULE, Array, Layout, demand, find_axis, per_row, plain, total_rule
+from hsproj._inputs import TEMPERATURE_RULE, Array, Layout, demand, find_axis, per_row, plain, real_array, total_rule
 from hsproj.integrations._packages import demand_package
 
 demand_package("dask", "dask")
@@ -486,6 +486,7 @@ def _answer_piece(
 
 def _rows(block: Array, kind: np.dtype[Any] | None = None) -> Array:
     """A block as (m, n) rows of float32 or float64, for kernels."""
+    block = real_array(block, "x")
     wide = block.dtype.kind != "f" or block.dtype.itemsize == 8
     rows = np.ascontiguousarray(block, kind or (np.float64 if wide else np.float32))
     return plain(rows.reshape(math.prod(block.shape[:-1]), block.shape[-1]))

@@ -260,6 +260,23 @@ def test_what_only_an_array_shows_is_said_when_it_is_computed(chunks, long):
         ours.soft_binary_argmax(x, 1, temperature=da.from_array([1.0, -1.0, 1.0])).compute()
 
 
+@pytest.mark.parametrize("chunks", [(1, 30), (1, 10)])
+def test_masked_arrays_are_refused_and_no_mask_is_lost(chunks, long):
+    x = da.ma.masked_greater(da.from_array(scores((3, 30)), chunks=chunks), 1.0)
+    with pytest.raises(TypeError, match="without a mask"):
+        ours.project(x, 1).compute()
+
+
+def test_threads_give_the_same(long):
+    x = scores((6, 2000))
+    with dask.config.set(scheduler="threads", num_workers=4):
+        for chunks in ((1, 2000), (2, 100)):
+            found = ours.solve(da.from_array(x, chunks=chunks), 50)
+            p, free = dask.compute(found.p, found.free)
+            np.testing.assert_array_equal(p, hsproj.project(x, 50))
+            np.testing.assert_array_equal(free, hsproj.solve(x, 50).free)
+
+
 @pytest.mark.parametrize("shape", [(0, 30), (3, 0)])
 def test_empty_arrays(shape, long):
     x = np.empty(shape)
