@@ -7,7 +7,7 @@ is (1/tau) (diag(f) - f f^T / m).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -120,7 +120,8 @@ def hypersimplex_loss(
     targets = jax.lax.stop_gradient(targets.astype(dtype))
     p = soft_binary_argmax(scores.astype(dtype), targets.sum(axis) if k is None else k, temperature, axis=axis)
     losses = 0.5 * jnp.square(p - targets).sum(axis)
-    return {"mean": jnp.mean, "sum": jnp.sum, "none": jnp.asarray}[reduction](losses).astype(scores.dtype)
+    reduce: dict[str, Callable[..., jax.Array]] = {"mean": jnp.mean, "sum": jnp.sum, "none": jnp.asarray}
+    return reduce[reduction](losses).astype(scores.dtype)
 
 
 Pair = tuple[jax.Array, jax.Array]
