@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_void_p, cast, pointer, sizeof
 from typing import Any
 
@@ -112,6 +114,21 @@ def register(name: str, host: Host) -> None:
     jax.ffi.register_ffi_target(name, make(cast(function, c_void_p), b"xla._CUSTOM_CALL_TARGET", None), platform="cpu")
 
 
+@contextmanager
+def _subnormal_numbers() -> Iterator[None]:
+    """XLA's threads take them for 0, and kernels count on them. With glibc, that is: elsewhere there is no such call."""
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "fesetenv"):
+        yield
+        return
+    library, before = ctypes.CDLL(None), (ctypes.c_char * 64)()
+    library.fegetenv(before)
+    library.fesetenv(c_void_p(-1))  # FE_DFL_ENV
+    try:
+        yield
+    finally:
+        library.fesetenv(before)
+
+
 def _handle(host: Host) -> Callable[[Any], int | None]:
     """A call of XLA's as one of `host`; also when it asks who answers."""
 
@@ -126,7 +143,8 @@ def _handle(host: Host) -> Callable[[Any], int | None]:
                     )
                 version.major, version.minor = known.major, known.minor
             elif frame.stage == _EXECUTE:
-                host(frame.given.arrays(), frame.wanted.arrays())
+                with _subnormal_numbers():
+                    host(frame.given.arrays(), frame.wanted.arrays())
         except BaseException as error:  # nothing may leave a function that C calls
             message = f"{type(error).__name__}: {error}".encode()
             trouble = _Trouble(sizeof(_Trouble), None, message, _INTERNAL)

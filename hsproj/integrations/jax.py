@@ -8,7 +8,6 @@ is (1/tau) (diag(f) - f f^T / m).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ def hypersimplex_loss(
     Returns
     -------
     Array, a scalar, or of the shape of `scores` without `axis` for "none"
-        In the floating dtype of `scores`.
+        In the floating dtype of `scores`. NaN in rows with shares outside [0, 1], or with classes that there are not.
 
     Raises
     ------
@@ -110,18 +109,20 @@ def hypersimplex_loss(
     (0.125, 0.25)
     """
     scores, targets = jnp.asarray(scores), jnp.asarray(targets)
+    dtype = jnp.result_type(scores.dtype, jnp.float32)
     if targets.ndim == scores.ndim - 1 and jnp.issubdtype(targets.dtype, jnp.integer):
-        targets = jax.nn.one_hot(targets, scores.shape[-1])
+        known = (targets >= 0) & (targets < scores.shape[-1])
+        targets = jnp.where(known[..., None], jax.nn.one_hot(targets, scores.shape[-1], dtype=dtype), jnp.nan)
     if targets.shape != scores.shape:
         rule = f"have the shape {scores.shape} of the scores, or be integers of that shape without the last axis"
         raise refuse(ValueError, "targets", rule, f"shape {targets.shape}, dtype {targets.dtype}")
     demand_choice(reduction, "reduction", "none", "sum", "mean")
-    dtype = jnp.result_type(scores.dtype, jnp.float32)
     targets = jax.lax.stop_gradient(targets.astype(dtype))
     p = soft_binary_argmax(scores.astype(dtype), targets.sum(axis) if k is None else k, temperature, axis=axis)
-    losses = 0.5 * jnp.square(p - targets).sum(axis)
+    valid = ((targets >= 0) & (targets <= 1)).all(axis)
+    losses = jnp.where(valid, 0.5 * jnp.square(p - targets).sum(axis), jnp.nan)
     reduce: dict[str, Callable[..., jax.Array]] = {"mean": jnp.mean, "sum": jnp.sum, "none": jnp.asarray}
-    return reduce[reduction](losses).astype(scores.dtype)
+    return reduce[reduction](losses).astype(scores.dtype if jnp.issubdtype(scores.dtype, jnp.floating) else dtype)
 
 
 Pair = tuple[jax.Array, jax.Array]
@@ -163,14 +164,15 @@ def _slopes(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> 
         v = jnp.where(free, v, 0)
         return jnp.where(free, v - mean(jnp, v, count), 0) / tau
 
-    change = spread(change) + jnp.where(free, (dk + dk_tail) / count, 0) - spread(p) * (dtau + dtau_tail)
-    nothing = np.zeros(free.shape, jax.dtypes.float0)
-    return (p, free), (jnp.where(jnp.isnan(p), jnp.nan, change), nothing)
+    # Rows without an answer have derivatives of NaN, either way: a factor has itself for a transpose, and a choice loses it.
+    known = jnp.where(jnp.isnan(p), jnp.nan, jnp.ones_like(p))
+    change = spread(change * known) + jnp.where(free, (dk + dk_tail) / count, 0) - spread(p) * (dtau + dtau_tail)
+    return (p, free), (change * known, np.zeros(free.shape, jax.dtypes.float0))
 
 
 def _by_kernels(rows: jax.Array, *numbers: jax.Array) -> list[jax.Array]:
     wanted = [jax.ShapeDtypeStruct(rows.shape, kind) for kind in (rows.dtype, jnp.bool_)]
-    solved: list[jax.Array] = jax.ffi.ffi_call(_registered(), wanted, vmap_method="broadcast_all")(rows, *numbers)
+    solved: list[jax.Array] = jax.ffi.ffi_call("hsproj_solve", wanted, vmap_method="broadcast_all")(rows, *numbers)
     return solved
 
 
@@ -184,13 +186,6 @@ def _by_array_calls(
     return [solved.p, solved.theta.free]
 
 
-@cache
-def _registered() -> str:
-    """The name by which XLA knows the kernels."""
-    _xla.register("hsproj_solve", _solve)
-    return "hsproj_solve"
-
-
 def _solve(given: Sequence[Array], wanted: Sequence[Array]) -> None:
     rows, k, k_tail, tau, tau_tail = given
     p, free = wanted
@@ -198,3 +193,6 @@ def _solve(given: Sequence[Array], wanted: Sequence[Array]) -> None:
     solved, free[...] = _host.solve(rows, total[..., 0], temperature[..., 0], p)
     if not np.may_share_memory(solved, p):
         p[...] = solved
+
+
+_xla.register("hsproj_solve", _solve)

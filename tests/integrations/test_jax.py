@@ -1,5 +1,6 @@
 """The operator in JAX: compiled, mapped, differentiated to any order, and its loss."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -135,3 +136,31 @@ def test_what_goes_wrong_in_a_kernel_is_raised_by_xla() -> None:
     call = jax.ffi.ffi_call("hsproj_test_failure", jax.ShapeDtypeStruct((3,), np.float32))
     with pytest.raises(Exception, match="ArithmeticError: of the test"):
         jax.jit(call)(np.zeros(3, np.float32)).block_until_ready()
+
+
+def test_subnormal_scores_are_not_taken_for_0() -> None:
+    if sys.platform != "linux":
+        pytest.skip("XLA's threads flush them to 0, and only glibc has a call to change that")
+    x = np.array([1e-40, 0.0], np.float32)
+    expected = hsproj.soft_binary_argmax(x, 1, temperature=2e-38)
+    assert expected[0] > 0.5
+    np.testing.assert_array_equal(_compiled(x, 1, 2e-38), expected)
+
+
+def test_a_row_without_an_answer_has_no_gradient() -> None:
+    x = jax.numpy.array([[np.nan, 1.0, 0.0], [0.5, 0.25, 0.0]])
+    gradient = jax.grad(lambda t: (soft_binary_argmax(t, 1) ** 2).sum())(x)
+    assert np.isnan(gradient).all(axis=1).tolist() == [True, False]
+
+
+def test_loss_of_integers_is_a_float_and_bad_targets_give_nan() -> None:
+    scores = jax.numpy.array([[2, 0], [0, 1], [1, 1]])
+    loss = hypersimplex_loss(scores, np.array([0, 1, 1]))
+    assert jax.numpy.issubdtype(loss.dtype, jax.numpy.floating)
+    np.testing.assert_allclose(
+        loss, hsproj.hypersimplex_loss(np.asarray(scores), np.eye(2)[[0, 1, 1]], axis=0), rtol=1e-6
+    )
+    for targets in ([0, 2, 1], [0, -1, 1]):
+        assert np.isnan(hypersimplex_loss(scores, np.array(targets)))
+    shares = np.array([[1.0, 0.0], [1.5, 0.0], [0.0, 1.0]])
+    assert np.isnan(hypersimplex_loss(scores, shares, 1, axis=-1, reduction="none")).tolist() == [False, True, False]
