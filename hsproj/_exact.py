@@ -34,11 +34,13 @@ class Neighbours(NamedTuple):
 
     def widened(self, zeros: Array = _NONE, free: Array = _NONE, saturated: Array = _NONE) -> "Neighbours":
         """Those of more scores."""
-        return Neighbours(
-            max(self.zero_max, float(zeros.max(initial=-math.inf))),
-            min(self.free_min, float(free.min(initial=math.inf))),
-            max(self.free_max, float(free.max(initial=-math.inf))),
-            min(self.saturated_min, float(saturated.min(initial=math.inf))),
+        return self.joined(
+            Neighbours(
+                float(zeros.max(initial=-math.inf)),
+                float(free.min(initial=math.inf)),
+                float(free.max(initial=-math.inf)),
+                float(saturated.min(initial=math.inf)),
+            )
         )
 
     def joined(self, other: "Neighbours") -> "Neighbours":

@@ -17,21 +17,20 @@ import numpy as np
 from hsproj import _exact
 from hsproj._exact import Neighbours
 from hsproj._inputs import Array
+from hsproj._threshold import threshold
 
 SAMPLE = 1 << 20
 """Scores of a row to look at first."""
 ROOM = 1 << 20
 """Scores of a row that may stay open, about."""
 _TRIALS = 128
-"""Most thresholds to try: then no more than one score in 64 stays open, whatever the scores, but for equal ones."""
+"""Most thresholds to try: then about one score in 64 stays open, or fewer, whatever the scores, but for equal ones."""
 _CERTAINTY = 8.0
 """A sample's total is further off than half this many roots of its size once in 10^13 rows, by Hoeffding's inequality."""
 _BLOCK = 1 << 15
 """Entries to work on at a time, so that they stay in the cache."""
 _RELATIVE = 2.0**-30
 """More than the rounding of a sum of clipped scores, relative: none is negative, and no more than 2^20 sums are in a row."""
-
-
 _HUGE = 2.0**900
 """Larger numbers might overflow where they are cut into levels."""
 
@@ -279,7 +278,10 @@ def conclude(parts: Sequence[Settled], outline: Outline, interval: tuple[float, 
     if outline.strange or not 0 <= rest <= outline.finite:
         return Answer(_exact.blank_record(), None, tau, 0, (0.0, 0.0))
     if rest in (0, outline.finite):
-        return Answer(_flat_record(outline.finite, rest > 0), None, tau, 0, (0.0, 0.0))
+        # All finite scores are 0, or all are 1: as in a row of one, or of none.
+        one = np.array([[0.0 if outline.finite else -np.inf]])
+        flat = threshold(one, np.array([1.0 if rest else 0.0]), np.ones(1)).records[0]
+        return Answer(flat, None, tau, 0, (0.0, 0.0))
     order = np.argsort(np.concatenate([part.values for part in parts]), kind="stable")
     values, counts = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("values", "counts"))
     rows = _Open(values, counts, Fraction(tau))
@@ -350,18 +352,6 @@ class _Open(NamedTuple):
                 zeros, full = self.places(theta, below=False)[0], j
                 break
         return zeros, full
-
-
-def _flat_record(finite: int, everything: bool) -> Array:
-    """The record of a row whose finite scores are all 1, if `everything`, or all 0."""
-    from hsproj._kernels import _solve
-
-    row = _exact.blank_record()
-    row[_solve.PIVOT] = 0.0 if finite == 0 else (-np.inf if everything else np.inf)
-    row[[_solve.DELTA_HIGH, _solve.DELTA_LOW, _solve.DELTA_ERROR]] = 0.0
-    row[[_solve.SUPPORT_FROM, _solve.SATURATED_FROM]] = -np.finfo(np.float64).max if everything else np.inf
-    row[_solve.MARGIN] = np.inf
-    return row
 
 
 def _floor(value: Fraction | float, kind: type[np.floating]) -> np.floating:

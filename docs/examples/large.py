@@ -2,7 +2,7 @@
 
 python docs/examples/large.py [--entries N] [--classes C] [--memory BYTES] [--folder PATH]
 
-Writes and reads 8 bytes an entry in a temporary folder, shows progress, and prints time and peak memory. Nothing but pages of
+Takes 12 bytes an entry in a temporary folder, shows progress, and prints time and peak memory. Nothing but pages of
 the files, which the system may drop at any time, is ever held as a whole.
 """
 

@@ -114,13 +114,16 @@ def register(name: str, host: Host) -> None:
     jax.ffi.register_ffi_target(name, make(cast(function, c_void_p), b"xla._CUSTOM_CALL_TARGET", None), platform="cpu")
 
 
+_library = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
 @contextmanager
 def _subnormal_numbers() -> Iterator[None]:
-    """XLA's threads take them for 0, and kernels count on them. With glibc, that is: elsewhere there is no such call."""
-    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "fesetenv"):
+    """XLA's threads take them for 0, and kernels count on them. With glibc, that is: elsewhere it stays as it is."""
+    library, before = _library, (ctypes.c_char * 64)()
+    if library is None or not hasattr(library, "fesetenv"):
         yield
         return
-    library, before = ctypes.CDLL(None), (ctypes.c_char * 64)()
     library.fegetenv(before)
     library.fesetenv(c_void_p(-1))  # FE_DFL_ENV
     try:

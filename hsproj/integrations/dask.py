@@ -230,11 +230,10 @@ def _read(x: da.Array, k: Any, temperature: Any, axis: int) -> _Problem:
 
 
 def _real(value: Any, name: str) -> da.Array:
-    array = value if isinstance(value, da.Array) else da.asarray(np.asarray(value))
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        rule = "hold real numbers (integers or floats of at most 64 bits)"
-        raise refuse(TypeError, name, rule, f"dtype {array.dtype}")
-    return array
+    if not isinstance(value, da.Array):
+        return da.asarray(real_array(value, name))
+    real_array(np.empty(0, value.dtype), name)
+    return value
 
 
 def _each(
@@ -306,9 +305,7 @@ class _Whole(NamedTuple):
     def _blocks(self, function: Callable[..., Any], kind: Any, *others: da.Array) -> da.Array:
         scores, numbers = self.problem.scores, (self.problem.k, self.problem.temperature)
         spread = [number[..., None] if isinstance(number, da.Array) else number for number in numbers]
-        return da.map_blocks(
-            partial(_on_rows, function), scores, *spread, *others, meta=_empty(kind, scores.ndim), name=None
-        )
+        return da.map_blocks(partial(_on_rows, function), scores, *spread, *others, meta=_empty(kind, scores.ndim))
 
 
 def _on_rows(function: Callable[..., Any], x: Array, k: Any, temperature: Any, *others: Array) -> Any:

@@ -132,9 +132,10 @@ def _per_row(value: Any, name: str, layout: Layout, rows: jax.Array, rule: Rule)
     """`value` for each row, (..., 1), as a pair; what is on the host is refused if it breaks the rule."""
     one = jnp.ones((*layout.batch, 1), rows.dtype)
     number = read_number(jnp, value, name, layout, one, [rule])
-    limits = jnp.finfo(rows.dtype)
     if name == "temperature":  # what is beyond all differences of scores, or below, is as good as another number
-        number = number if number.on_device else number.within(np, float(limits.tiny), float(limits.max))
+        limits = jnp.finfo(rows.dtype)
+        held = number.within(jnp, float(limits.tiny), float(limits.max))
+        number = held._replace(value=jnp.where(held.valid, held.value, number.value)) if number.on_device else held
     pair: Pair = pair_of(jnp, number, one)
     return pair
 

@@ -73,6 +73,11 @@ def test_every_cut_gives_the_same(dtype, little_memory):
         agree(x, 40.0, 0.5, cuts)
 
 
+@pytest.mark.parametrize(("score", "k"), [(-np.inf, 0.0), (np.inf, 9.0), (1.0, 0.0), (1.0, 9.0), (np.inf, 3.0)])
+def test_rows_without_a_choice_or_without_an_answer(score, k):
+    agree(np.full(9, score), k, 1.0, [4])
+
+
 def test_an_unlucky_sample_costs_no_bit(monkeypatch, little_memory):
     """Its thresholds are all on one side of theta, or the same."""
     rng = np.random.default_rng(0)

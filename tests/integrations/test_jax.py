@@ -164,3 +164,11 @@ def test_loss_of_integers_is_a_float_and_bad_targets_give_nan() -> None:
         assert np.isnan(hypersimplex_loss(scores, np.array(targets)))
     shares = np.array([[1.0, 0.0], [1.5, 0.0], [0.0, 1.0]])
     assert np.isnan(hypersimplex_loss(scores, shares, 1, axis=-1, reduction="none")).tolist() == [False, True, False]
+
+
+def test_temperatures_below_float32_are_as_good_as_its_smallest(x64: None) -> None:
+    x = jax.numpy.asarray([0.5, 0.25, 0.75], "float32")
+    for tau in (1e-300, np.asarray(1e-300), jax.numpy.asarray(1e-300)):
+        np.testing.assert_array_equal(soft_binary_argmax(x, 2, tau), [1.0, 0.0, 1.0])
+    for tau in (0.0, -1.0, np.inf, np.nan):
+        assert np.isnan(soft_binary_argmax(x, 2, jax.numpy.asarray(tau))).all()
