@@ -3,6 +3,7 @@
 from typing import Any
 
 from hsproj._generic._arrays import like_scores
+from hsproj._generic._device import read_device_rows
 from hsproj._generic._inputs import read_rows
 from hsproj._generic._pairs import Array
 from hsproj._generic._projection import answer, demand_no_out
@@ -46,6 +47,9 @@ def soft_binary_argmax_and_vjp(
     x: Array, k: Any, g: Any, /, *, temperature: Any = 1.0, axis: int = -1, nan_policy: str = "propagate"
 ) -> tuple[Array, Array]:
     """See `hsproj.soft_binary_argmax_and_vjp`."""
+    on_device = read_device_rows(x, k, temperature, axis, nan_policy)
+    if on_device:
+        return on_device.project_and_multiply(g, "g")
     rows = read_rows(x, k, temperature, axis, nan_policy)
     cotangent = like_scores(rows.xp, g, "g", rows.layout, rows.scores)
     solved = answer(rows)
@@ -80,6 +84,9 @@ def _product(
     """The Jacobian times `v`, an argument of this name."""
     demand_no_out(out)
     demand_free(selection)
+    on_device = read_device_rows(x, k, temperature, axis, nan_policy)
+    if on_device:
+        return on_device.multiply(v, name)
     rows = read_rows(x, k, temperature, axis, nan_policy)
     tangent = like_scores(rows.xp, v, name, rows.layout, rows.scores)
     return rows.restore(answer(rows.known()).tangent(tangent))

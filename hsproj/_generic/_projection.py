@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from hsproj._errors import refuse
 from hsproj._generic._arrays import constant, has_derivatives, places, within
+from hsproj._generic._device import read_device_rows
 from hsproj._generic._inputs import Rows, read_rows
 from hsproj._generic._pairs import Array, mean, two_sum
 from hsproj._generic._threshold import Threshold, find_threshold
@@ -69,6 +70,9 @@ def soft_binary_argmax(
 ) -> Array:
     """See `hsproj.soft_binary_argmax`."""
     demand_no_out(out)
+    on_device = read_device_rows(x, k, temperature, axis, nan_policy)
+    if on_device:
+        return on_device.project()
     rows = read_rows(x, k, temperature, axis, nan_policy)
     return rows.restore(answer(rows).p)
 

@@ -1,7 +1,8 @@
 """PyTorch: the operator as a function with derivatives, as a layer, and the HyperSimplex loss.
 
-On the CPU the kernels of NumPy's arrays share the tensors' memory, and p is correctly rounded; elsewhere it is `_generic`.
-Either way derivatives come from the masks of free entries alone: the Jacobian is (1/tau) (diag(f) - f f^T / m).
+On the CPU the kernels of NumPy's arrays share the tensors' memory, and p is correctly rounded. On a CUDA device those of
+`_cuda` do so, if CuPy is installed; elsewhere it is `_generic`. Derivatives always come from the masks of free entries alone:
+the Jacobian is (1/tau) (diag(f) - f f^T / m).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hsproj._cuda import PerRow, device_of_tensor, project, tangent
 from hsproj._errors import refuse
 from hsproj._generic._inputs import pose_rows, read_layout
 from hsproj._generic._numbers import Rule, read_number
@@ -203,6 +205,11 @@ def _solve(rows: Tensor, k: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor
     if rows.device.type in _WITH_KERNELS:
         p, free = _host.solve(rows.numpy(), k[..., 0].numpy(), temperature[..., 0].numpy())
         return torch.from_numpy(p), torch.from_numpy(free)
+    device = device_of_tensor(rows)
+    if device is not None and rows.numel():
+        totals, each = (PerRow(number.reshape(-1).contiguous()) for number in (k, temperature))
+        found = project(device, rows.reshape(-1, rows.shape[-1]), totals, each, free=True)
+        return found.p.reshape(rows.shape), found.free.reshape(rows.shape)
     layout = Layout(rows.shape, rows.ndim - 1, rows.dtype, "x", rows.shape[:-1], k.numel(), rows.shape[-1])
     solved = answer(pose_rows(xp, layout, rows, k[..., 0], temperature[..., 0]))
     return solved.p, solved.theta.free
@@ -213,6 +220,10 @@ def _tangent(v: Tensor, free: Tensor, temperature: Tensor) -> Tensor:
     """The Jacobian times rows v (..., n): free entries of v less their mean, divided by the temperature, (..., 1)."""
     if v.device.type in _WITH_KERNELS:
         return torch.from_numpy(_tangent_on_the_host(v.numpy(), free.numpy(), temperature.numpy()))
+    device = device_of_tensor(v)
+    if device is not None and v.numel():
+        flat, each = (-1, v.shape[-1]), PerRow(temperature.reshape(-1).contiguous())
+        return tangent(device, v.reshape(flat), free.reshape(flat), each).reshape(v.shape)
     v = v.masked_fill(~free, 0)
     return ((v - v.sum(-1, keepdim=True) / _count(free)) / temperature).to(v.dtype).masked_fill(~free, 0)
 

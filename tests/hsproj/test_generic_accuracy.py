@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from array_libraries import NAMES, Library, library
-from families import ADVERSARIAL, FAMILIES, draw, draw_adversarial
+from rational_batches import ROWS, SHORT, SURE, Batch, is_sure
 
 import hsproj
 from hsproj_verify.oracles import exact
 from hsproj_verify.problems import error_in_eps
-
-SHORT = tuple(family for family in FAMILIES + ADVERSARIAL if family != "many equal scores")
-ROWS, COLUMNS = 60, 64
-SURE = {"float32": 2.0**-26, "float64": 2.0**-55}
-"""How far from a breakpoint, in temperatures, sets are certain."""
 
 
 @pytest.fixture(params=NAMES)
@@ -26,35 +21,8 @@ def lib(request: pytest.FixtureRequest) -> Iterator[Library]:
         yield found
 
 
-class Batch:
-    """Problems of a family as one array, short ones filled up with masked scores, and their exact solutions."""
-
-    def __init__(self, family: str, dtype: str) -> None:
-        rng = np.random.default_rng(20261128 + (FAMILIES + ADVERSARIAL).index(family))
-        self.x = np.full((ROWS, COLUMNS), -np.inf, dtype)
-        self.k, self.tau = np.zeros(ROWS), np.ones(ROWS)
-        self.truths: list[exact.Solution | None] = []
-        for r in range(ROWS):
-            if family in ADVERSARIAL:
-                x, self.k[r], self.tau[r] = draw_adversarial(rng, family, dtype)
-            else:
-                x, self.k[r], self.tau[r] = draw(rng, family)
-            with np.errstate(over="ignore"):
-                self.x[r, : len(x)] = x
-            try:
-                self.truths.append(exact.solve(self.x[r].tolist(), self.k[r], self.tau[r]))
-            except exact.NoAnswerError:
-                self.truths.append(None)
-
-    def solve(self, lib: Library) -> Any:
-        return hsproj.solve(lib.array(self.x), lib.array(self.k), temperature=lib.array(self.tau))
-
-    def holds_subnormals(self, r: int) -> bool:
-        arrays = (self.x[r], self.k[r : r + 1], self.tau[r : r + 1])
-        return any((np.abs(a[a != 0]) < np.finfo(a.dtype).smallest_normal).any() for a in arrays)
-
-    def case(self, r: int) -> str:
-        return f"x={self.x[r].tolist()!r}, k={float(self.k[r])!r}, temperature={float(self.tau[r])!r}"
+def solve(lib: Library, batch: Batch) -> Any:
+    return hsproj.solve(lib.array(batch.x), lib.array(batch.k), temperature=lib.array(batch.tau))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -62,7 +30,7 @@ class Batch:
 def test_p_is_within_2_ulps_and_masks_are_exact(lib: Library, family: str, dtype: str) -> None:
     batch = Batch(family, dtype)
     eps = float(np.finfo(dtype).eps)
-    sol = batch.solve(lib)
+    sol = solve(lib, batch)
     p, free, saturated, smooth = (
         np.asarray(array) for array in (sol.p, sol.free, sol.saturated, sol.is_differentiable)
     )
@@ -81,20 +49,11 @@ def test_p_is_within_2_ulps_and_masks_are_exact(lib: Library, family: str, dtype
         assert (p[r][saturated[r]] == 1.0).all(), batch.case(r)
         assert (p[r][~free[r] & ~saturated[r]] == 0.0).all(), batch.case(r)
         assert not np.signbit(p[r]).any(), batch.case(r)
-        if _is_sure(truth, dtype):
+        if is_sure(truth, dtype):
             assert tuple(np.flatnonzero(free[r])) == truth.free, batch.case(r)
             assert tuple(np.flatnonzero(saturated[r])) == truth.saturated, batch.case(r)
             assert bool(smooth[r]) == truth.is_differentiable, batch.case(r)
     assert solved > ROWS // 4 or (lib.name == "jax" and family == "subnormal gaps")
-
-
-def _is_sure(truth: exact.Solution, dtype: str) -> bool:
-    """Whether no breakpoint is next to a score without being equal to it."""
-    if truth.theta_low is None or truth.theta_low != truth.theta_high:
-        return truth.margin is None or truth.margin > SURE[dtype] * truth.temperature
-    finite = [x for x in truth.scores if isinstance(x, Fraction)]
-    gaps = [abs(x - truth.theta_low - end) for x in finite for end in (0, truth.temperature)]
-    return all(gap == 0 or gap > SURE[dtype] * truth.temperature for gap in gaps)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -115,14 +74,14 @@ def test_long_rows_are_within_2_ulps(lib: Library, dtype: str, n: int) -> None:
 def test_threshold_and_margin_are_those_of_the_rational_answer(lib: Library, family: str, dtype: str) -> None:
     batch = Batch(family, dtype)
     eps = float(np.finfo(dtype).eps)
-    sol = batch.solve(lib)
+    sol = solve(lib, batch)
     threshold, margin = np.asarray(sol.threshold), np.asarray(sol.margin)
     for r, truth in enumerate(batch.truths):
         if truth is None:
             assert math.isnan(threshold[r])
             assert math.isnan(margin[r])
             continue
-        if not _is_sure(truth, dtype):
+        if not is_sure(truth, dtype):
             continue
         tau = float(truth.temperature)
         if isinstance(truth.threshold, Fraction):

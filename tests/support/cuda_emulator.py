@@ -1,0 +1,89 @@
+"""kernels.cu on the CPU: a C++ compiler builds each kernel with `cuda_on_cpu.h`, and rows are arrays of NumPy or torch."""
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsproj._cuda import Plan
+
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+_HEADER = Path(__file__).with_name("cuda_on_cpu.h")
+_LAUNCH = """
+extern "C" int launch(int blocks, int threads, size_t memory, bool together, HSPROJ_PARAMETERS({scalar})) {{
+    return cuda_on_cpu::launch(blocks, threads, memory, together, [=] {{ hsproj_kernel(HSPROJ_ARGUMENTS); }});
+}}
+"""
+_ARGUMENTS = [
+    *(ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_bool),
+    *(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_double, ctypes.c_uint64, ctypes.c_double, ctypes.c_uint64),
+    *(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, ctypes.c_int32),
+]
+
+
+class EmulatedDevice:
+    """A device of so many processors on the CPU. `launched` are the plans that were run."""
+
+    def __init__(self, processors: int = 3, block_memory: int = 96 * 1024) -> None:
+        self.processors, self.block_memory = processors, block_memory
+        self.launched: list[Plan] = []
+        self._folder = tempfile.TemporaryDirectory()
+        self._built: dict[str, Any] = {}
+
+    def __enter__(self) -> "EmulatedDevice":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def current(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def pointer(self, array: Any) -> int:
+        return array.ctypes.data if isinstance(array, np.ndarray) else array.data_ptr()
+
+    def contiguous(self, array: Any) -> Any:
+        return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array.contiguous()
+
+    def empty(self, array: Any, *, mask: bool = False) -> Any:
+        """What a kernel leaves out shows as 77, or True."""
+        if isinstance(array, np.ndarray):
+            return np.full(array.shape, 77, np.bool_ if mask else array.dtype)
+        import torch
+
+        return torch.full(array.shape, 77, dtype=torch.bool if mask else array.dtype)
+
+    def zeros(self, size: int) -> Any:
+        return np.zeros(size, np.uint8)
+
+    def kernel(self, plan: Plan) -> Callable[..., None]:
+        launch = self._build(plan)
+
+        def run(blocks: int, threads: int, memory: int, arguments: tuple[Any, ...]) -> None:
+            self.launched.append(plan)
+            if launch(blocks, threads, memory, plan.cooperative, *(a.item() for a in arguments)):
+                raise RuntimeError(f"threads of {plan} wait for others that don't come")
+
+        return run
+
+    def _build(self, plan: Plan) -> Any:
+        source = f'#include "{_HEADER.name}"\n{plan.source}{_LAUNCH.format(scalar=plan.scalar)}'
+        if source not in self._built:
+            folder, name = Path(self._folder.name), f"kernel{len(self._built)}"
+            # Without contraction of a * b + c: the bits of guesses don't matter, and those of answers must not need it.
+            options = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-w"]
+            if not self._built:  # the standard library once
+                shutil.copy(_HEADER, folder)
+                subprocess.run([COMPILER, *options, "-x", "c++-header", _HEADER.name], cwd=folder, check=True)
+            (folder / f"{name}.cpp").write_text(source)
+            subprocess.run([COMPILER, *options, f"{name}.cpp", "-o", f"{name}.so"], cwd=folder, check=True)
+            function = ctypes.CDLL(str(folder / f"{name}.so")).launch
+            function.argtypes, function.restype = _ARGUMENTS, ctypes.c_int
+            self._built[source] = function
+        return self._built[source]
