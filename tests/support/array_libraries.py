@@ -35,18 +35,34 @@ class Library(NamedTuple):
     def outwards(value: Any) -> Any:
         if type(value).__module__.startswith("array_api_strict"):
             value = value.to_device(type(value.device)("CPU_DEVICE"))
+        if type(value).__module__.startswith("cupy"):
+            value = value.get()
         return np.asarray(value.detach() if hasattr(value, "detach") else value)
 
 
-NAMES = ("array_api_strict", "torch", "jax")
+NAMES = ("array_api_strict", "torch", "jax", "cupy")
+
+
+def cupy_with_a_device() -> Any:
+    """The module; skips where it is not installed, or has nothing to run on."""
+    cupy = pytest.importorskip("cupy", reason="cupy is not installed")
+    try:
+        devices = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError:
+        devices = 0
+    if not devices:
+        pytest.skip("there is no CUDA device")
+    return cupy
 
 
 @contextmanager
 def library(name: str) -> Iterator[Library]:
     """The library of this name; skips where it is not installed."""
-    module = pytest.importorskip(name, reason=f"{name} is not installed")
+    module = cupy_with_a_device() if name == "cupy" else pytest.importorskip(name, reason=f"{name} is not installed")
     if name == "torch":
         yield Library(name, lambda array: module.from_numpy(np.array(array)))
+    elif name == "cupy":
+        yield Library(name, module.asarray)
     elif name == "jax":
         with module.enable_x64(True):
             yield Library(name, module.numpy.asarray, module.jit)

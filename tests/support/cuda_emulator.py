@@ -4,6 +4,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -35,6 +36,7 @@ class EmulatedDevice:
         self.launched: list[Plan] = []
         self._folder = tempfile.TemporaryDirectory()
         self._built: dict[str, Any] = {}
+        self._one_at_a_time = threading.Lock()
 
     def __enter__(self) -> "EmulatedDevice":
         return self
@@ -49,7 +51,10 @@ class EmulatedDevice:
         return array.ctypes.data if isinstance(array, np.ndarray) else array.data_ptr()
 
     def contiguous(self, array: Any) -> Any:
-        return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array.contiguous()
+        """Of native bytes, since no device has others."""
+        if isinstance(array, np.ndarray):
+            return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        return array.contiguous()
 
     def empty(self, array: Any, *, mask: bool = False) -> Any:
         """What a kernel leaves out shows as 77, or True."""
@@ -63,11 +68,11 @@ class EmulatedDevice:
         return np.zeros(size, np.uint8)
 
     def kernel(self, plan: Plan) -> Callable[..., None]:
-        launch = self._build(plan)
-
         def run(blocks: int, threads: int, memory: int, arguments: tuple[Any, ...]) -> None:
-            self.launched.append(plan)
-            if launch(blocks, threads, memory, plan.cooperative, *(a.item() for a in arguments)):
+            with self._one_at_a_time:
+                self.launched.append(plan)
+                parted = self._build(plan)(blocks, threads, memory, plan.cooperative, *(a.item() for a in arguments))
+            if parted:
                 raise RuntimeError(f"threads of {plan} wait for others that don't come")
 
         return run
