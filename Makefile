@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: judge test arrays support lint types docs wheel-test mutants right exact-campaign bench layers scoreboard experiment check clean
+.PHONY: judge test arrays gpu support lint types docs wheel-test mutants right exact-campaign bench layers scoreboard experiment check clean
 
 # Examples of a page build on each other. Files by size, as xdist would have them, leaves few slow ones to the end.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 
 SOME := not array_api_strict
-ARRAYS := tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
+GPU := tests/hsproj/test_cuda.py tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py
+ARRAYS := tests/hsproj/test_cuda.py tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
 	tests/hsproj/test_generic_transforms.py tests/integrations/test_torch.py tests/integrations/test_jax.py \
 	tests/verify/test_libraries.py tests/test_experiment.py hsproj/integrations/torch.py hsproj/integrations/jax.py
 
@@ -28,6 +29,10 @@ test: $(VENV)/.test ## run the tests
 
 arrays: $(VENV)/.arrays ## run the tests that need torch and JAX (installs them: hundreds of megabytes)
 	$(BIN)/python -m pytest $(WORKERS) $(ARRAYS) -k "$(SOME)"
+
+gpu: $(VENV)/.gpu-test ## tests and timings on a CUDA device, docs/gpu-benchmarks.md (installs CuPy); says why where there is none
+	$(BIN)/python -m pytest -rs $(GPU) -k "cupy or cuda"
+	$(BIN)/python tests/support/gpu_bench.py
 
 support: $(VENV)/.arrays ## docs/support.md: every function on every library and dtype that there is
 	$(BIN)/python tests/support/support_table.py
@@ -87,7 +92,7 @@ experiment: $(VENV)/.experiment ## docs/experiments/results: networks and trees 
 
 check: lint types test docs wheel-test ## everything
 
-$(VENV)/.judge $(VENV)/.test $(VENV)/.arrays $(VENV)/.dev $(VENV)/.peers-heavy $(VENV)/.experiment $(VENV)-qpth/.peer-qpth: pyproject.toml
+$(VENV)/.judge $(VENV)/.test $(VENV)/.arrays $(VENV)/.gpu-test $(VENV)/.dev $(VENV)/.peers-heavy $(VENV)/.experiment $(VENV)-qpth/.peer-qpth: pyproject.toml
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q -e ".[$(patsubst .%,%,$(@F))]"
 	touch $@

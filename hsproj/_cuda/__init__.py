@@ -73,14 +73,12 @@ class Plan(NamedTuple):
     @property
     def source(self) -> str:
         """What is to be compiled; the kernel is `hsproj_kernel`."""
-        return (
-            f"{_kernels()}\nHSPROJ_KERNEL({self.function}, {self.scalar}, {self.team}, {self.held}, {self.threads})\n"
-        )
+        return _source(f"{self.function}, {self.scalar}, {self.team}, {self.held}, {self.threads}")
 
 
 @cache
-def _kernels() -> str:
-    return files(__package__).joinpath("kernels.cu").read_text("utf-8")
+def _source(kernel: str) -> str:
+    return f"{files(__package__).joinpath('kernels.cu').read_text('utf-8')}\nHSPROJ_KERNEL({kernel})\n"
 
 
 def plan_for(function: str, itemsize: int, m: int, n: int, device: Device) -> Plan:
@@ -170,13 +168,14 @@ class CupyDevice:
     def __init__(self, index: int) -> None:
         import cupy
 
-        self._cupy, self._device = cupy, cupy.cuda.Device(index)
-        self.processors = self._device.attributes["MultiProcessorCount"]
-        self.block_memory = self._device.attributes["MaxSharedMemoryPerBlockOptin"]
+        self._cupy, self._index = cupy, index
+        attributes = cupy.cuda.Device(index).attributes
+        self.processors = attributes["MultiProcessorCount"]
+        self.block_memory = attributes["MaxSharedMemoryPerBlockOptin"]
 
     def current(self) -> AbstractContextManager[Any]:
         """While it is open, memory and launches are of this device."""
-        device: AbstractContextManager[Any] = self._device
+        device: AbstractContextManager[Any] = self._cupy.cuda.Device(self._index)
         return device
 
     def pointer(self, array: Any) -> int:
@@ -219,8 +218,8 @@ class TorchDevice(CupyDevice):
     @contextmanager
     def current(self) -> Iterator[None]:
         """While it is open, memory and launches are of this device."""
-        stream = self._torch.cuda.current_stream(self._device.id).cuda_stream
-        with self._device, self._cupy.cuda.ExternalStream(stream, self._device.id):
+        stream = self._torch.cuda.current_stream(self._index).cuda_stream
+        with super().current(), self._cupy.cuda.ExternalStream(stream, self._index):
             yield
 
     def pointer(self, array: Any) -> int:

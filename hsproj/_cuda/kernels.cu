@@ -24,7 +24,7 @@ template <> struct Fixed<float> {
     using Int = int;
     using Unsigned = unsigned;
     using Sum = Long;
-    static constexpr int bits = 28, widest = 180, largest = 120;
+    static constexpr int bits = 27, widest = 180, largest = 120;
 
     static __device__ Int round_down(float z) { return __float2int_rd(z); }
     static __device__ Int bits_of(float x) { return __float_as_int(x); }
@@ -38,7 +38,7 @@ template <> struct Fixed<double> {
     using Int = Long;
     using Unsigned = unsigned long long;
     using Sum = __int128;
-    static constexpr int bits = 60, widest = 1100, largest = 1000;
+    static constexpr int bits = 59, widest = 1100, largest = 1000;
 
     static __device__ Int round_down(double z) { return __double2ll_rd(z); }
     static __device__ Int bits_of(double x) { return __double_as_longlong(x); }
@@ -200,7 +200,7 @@ template <class T> struct Asked {
     __device__ T scaled(T x) const { return x * scale * scale_too; }
 };
 
-// Scores as integers, 0 at a pivot near theta. Those between LOWEST and HIGHEST units lose nothing by the subtraction, and
+// Scores as integers, 0 at a pivot near theta. Those between BELOW and HIGHEST units lose nothing by the subtraction, and
 // what rounding down gives does not depend on where one counts from; those beyond are only beyond.
 template <class T> struct Ruler {
     using F = Fixed<T>;
@@ -215,7 +215,7 @@ template <class T> struct Ruler {
     Ruler() = default;
     __device__ Ruler(const Asked<T> &asked, T pivot) : scale(asked.scale), scale_too(asked.scale_too) {
         T scaled = asked.scaled(pivot);
-        bool near = fabs(scaled) <= 4;
+        bool near = fabs(scaled) <= 7;  // beyond, scores that are not beyond are within a factor 2 of the pivot
         origin = near ? (T)0 : pivot;
         anchor = near ? scaled : (T)0;
         offset = F::round_down(anchor * (T)ONE);
@@ -291,6 +291,7 @@ template <class T> struct Look {
     int bad = 0, plus = 0, usable = 0;
 
     __device__ void add(T x) {
+        x += 0;  // which of 0 and -0 is the lowest is not for the order of merging to decide
         bad += x != x;
         plus += x == INFINITE;
         usable += x > -INFINITE;
@@ -392,7 +393,7 @@ __device__ T nth_largest(int need, const Look<T> &seen, Row<T, Held> &row, Team 
     while (low < high) {
         Int middle = (Int)((Unsigned)high - ((Unsigned)high - (Unsigned)low) / 2);
         Tally<int> at;
-        row.numbers([&](T x) { at.count += ordered(Fixed<T>::bits_of(x)) >= middle; });
+        row.numbers([&](T x) { at.count += ordered(Fixed<T>::bits_of(x + 0)) >= middle; });
         team.merge(at);
         if (at.count >= need)
             low = middle;

@@ -50,3 +50,9 @@ def test_jax_passes_checks_with_its_own_derivatives() -> None:
     pytest.importorskip("jax", reason="jax is not installed")
     only = ["accurate_on_ordinary_scores", "accurate_with_a_huge_offset", "vjp_matches_the_exact_jacobian"]
     judge(load("jax:hsproj:soft_binary_argmax"), 2, only=only)
+
+
+def test_cupy_passes_every_check() -> None:
+    with library("cupy") as lib:
+        project, vjp, jvp = map(lib.speaking_numpy, (hsproj.soft_binary_argmax, hsproj.vjp, hsproj.jvp))
+        judge(Target("cupy", project, vjp=vjp, jvp=jvp, **losses(lib)), 3)

@@ -69,16 +69,23 @@ class EmulatedDevice:
 
     def kernel(self, plan: Plan) -> Callable[..., None]:
         def run(blocks: int, threads: int, memory: int, arguments: tuple[Any, ...]) -> None:
-            with self._one_at_a_time:
-                self.launched.append(plan)
-                parted = self._build(plan)(blocks, threads, memory, plan.cooperative, *(a.item() for a in arguments))
-            if parted:
-                raise RuntimeError(f"threads of {plan} wait for others that don't come")
+            self.launched.append(plan)
+            self.launch(plan.source, plan.cooperative, blocks, threads, memory, arguments)
 
         return run
 
-    def _build(self, plan: Plan) -> Any:
-        source = f'#include "{_HEADER.name}"\n{plan.source}{_LAUNCH.format(scalar=plan.scalar)}'
+    def launch(
+        self, source: str, cooperative: bool, blocks: int, threads: int, memory: int, arguments: tuple[Any, ...]
+    ) -> None:
+        with self._one_at_a_time:
+            function = self._build(source)
+            parted = function(blocks, threads, memory, cooperative, *(number.item() for number in arguments))
+        if parted:
+            raise RuntimeError("threads of a kernel wait for others that don't come")
+
+    def _build(self, kernel: str) -> Any:
+        scalar = kernel.rpartition("HSPROJ_KERNEL(")[2].split(",")[1].strip()
+        source = f'#include "{_HEADER.name}"\n{kernel}{_LAUNCH.format(scalar=scalar)}'
         if source not in self._built:
             folder, name = Path(self._folder.name), f"kernel{len(self._built)}"
             # Without contraction of a * b + c: the bits of guesses don't matter, and those of answers must not need it.
