@@ -7,6 +7,7 @@ imported once there is an array of it.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 WARP, PARTIALS, LARGEST_PARTIAL = 32, 4096, 64
-LONGEST = 2**31 - 1
+LONGEST = 2**31 - 2**20
+"""The most columns: places in a row are of 32 bits, and threads step beyond its end."""
 
 OPTIONS = ("--std=c++17", "--device-int128")
 """Of the compiler; sums of float64 rows have 128 bits."""
@@ -198,7 +200,7 @@ class CupyDevice:
         """Built at its first launch, and kept by CuPy between processes."""
         raw = _raw_kernel(plan.source, plan.cooperative)
         if plan.memory > 48 * 1024:  # what a kernel has without being asked for more
-            raw.max_dynamic_shared_size_bytes = plan.memory
+            raw.max_dynamic_shared_size_bytes = self.block_memory
 
         def launch(blocks: int, threads: int, memory: int, arguments: tuple[Any, ...]) -> None:
             raw((blocks,), (threads,), arguments, shared_mem=memory)
@@ -224,7 +226,7 @@ class TorchDevice(CupyDevice):
 
     def pointer(self, array: Any) -> int:
         """Its address."""
-        return int(array.data_ptr() if isinstance(array, self._torch.Tensor) else array.data.ptr)
+        return int(array.data_ptr())
 
     def contiguous(self, array: Any) -> Any:
         """The same numbers, row after row."""
@@ -234,6 +236,10 @@ class TorchDevice(CupyDevice):
         """Room for as many numbers as an array has, row after row, of its dtype or bool."""
         kind = self._torch.bool if mask else array.dtype
         return self._torch.empty(array.shape, dtype=kind, device=array.device)
+
+    def zeros(self, size: int) -> Any:
+        """So many bytes, of torch's memory, which captures of graphs keep."""
+        return self._torch.zeros(size, dtype=self._torch.uint8, device=f"cuda:{self._index}")
 
 
 @cache
@@ -245,14 +251,19 @@ def _raw_kernel(source: str, cooperative: bool) -> Any:
 
 def device_of(array: Any) -> Device | None:
     """The device of an array of CuPy for CUDA; None for others."""
-    if type(array).__module__.partition(".")[0] != "cupy" or _is_rocm("cupy"):
+    if type(array).__module__.partition(".")[0] != "cupy" or _why_not():
         return None
     return _cupy_device(array.device.id)
 
 
 def device_of_tensor(tensor: Any) -> Device | None:
-    """The device of a tensor of torch, if it is one of CUDA and CuPy is installed."""
-    if not tensor.is_cuda or importlib.util.find_spec("cupy") is None or _is_rocm("torch"):
+    """The device of a tensor of torch whose rows along the last axis CuPy can launch kernels for; None for others."""
+    if not tensor.is_cuda or tensor.shape[-1] > LONGEST or importlib.util.find_spec("cupy") is None:
+        return None
+    why_not = _why_not()
+    if why_not:
+        # Once: this is the default rule of warnings, for one place.
+        warnings.warn(f"CuPy is installed, but of no use ({why_not}): hsproj does without its kernels", stacklevel=2)
         return None
     return _torch_device(tensor.device.index)
 
@@ -261,12 +272,13 @@ _cupy_device, _torch_device = cache(CupyDevice), cache(TorchDevice)
 
 
 @cache
-def _is_rocm(library: str) -> bool:
-    """Whether the library was built for AMD's devices, whose warps have other sizes."""
-    if library == "torch":
-        import torch
+def _why_not() -> str | None:
+    """What keeps CuPy from building and launching kernels for CUDA; None if nothing does."""
+    try:
+        import cupy
 
-        return torch.version.cuda is None
-    import cupy
-
-    return bool(cupy.cuda.runtime.is_hip)
+        cupy.cuda.nvrtc.getVersion()
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # of other libraries, about drivers and files: none is ours to list
+        return f"{type(error).__name__}: {error}"
+    return "it is for AMD's devices, whose warps have another size" if cupy.cuda.runtime.is_hip else None

@@ -8,7 +8,34 @@
 
 #ifdef __CUDACC__
 extern __shared__ __align__(16) unsigned char memory_of_block[];
+
+// CuPy has all float32 arithmetic flush subnormal numbers to 0. These don't.
+#define EXACTLY(name, instruction)                                                                                      \
+    static __device__ float name(float a, float b) {                                                                    \
+        float c;                                                                                                        \
+        asm(instruction " %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));                                                     \
+        return c;                                                                                                       \
+    }
+EXACTLY(exact_difference, "sub.rn.f32")
+EXACTLY(exact_product, "mul.rn.f32")
+EXACTLY(exact_minimum, "min.f32")
+EXACTLY(exact_maximum, "max.f32")
+static __device__ double exact_double(float a) {
+    double c;
+    asm("cvt.f64.f32 %0, %1;" : "=d"(c) : "f"(a));
+    return c;
+}
+static __device__ float exact_float(double a) {
+    float c;
+    asm("cvt.rn.f32.f64 %0, %1;" : "=f"(c) : "d"(a));
+    return c;
+}
 #endif
+static __device__ double exact_difference(double a, double b) { return a - b; }
+static __device__ double exact_product(double a, double b) { return a * b; }
+static __device__ double exact_minimum(double a, double b) { return fmin(a, b); }
+static __device__ double exact_maximum(double a, double b) { return fmax(a, b); }
+static __device__ double exact_double(double a) { return a; }
 
 namespace hsproj {
 
@@ -31,6 +58,7 @@ template <> struct Fixed<float> {
     static __device__ float float_of(Int i) { return __int_as_float(i); }
     static __device__ float power(int e) { return ldexpf(1.0f, e); }
     static __device__ float saturate(float z) { return __saturatef(z); }
+    static __device__ float nearest(double z) { return exact_float(z); }
     static __device__ int cotangent_bits(int n) { return 30 + __clz(n); }  // n of these add up to less than 2^62
 };
 
@@ -45,11 +73,13 @@ template <> struct Fixed<double> {
     static __device__ double float_of(Int i) { return __longlong_as_double(i); }
     static __device__ double power(int e) { return ldexp(1.0, e); }
     static __device__ double saturate(double z) { return fmin(fmax(z, 0.0), 1.0); }
+    static __device__ double nearest(double z) { return z; }
     static __device__ int cotangent_bits(int) { return 60; }
 };
 
 static __device__ double as_double(Long sum) { return (double)sum; }
 static __device__ double as_double(__int128 sum) {
+    if (sum < 0) return -as_double(-sum);  // the halves of small negative numbers are far from 0
     return (double)(Long)(sum >> 64) * 18446744073709551616.0 + (double)(unsigned long long)sum;
 }
 
@@ -192,12 +222,11 @@ template <class T> struct Asked {
         scale = F::power((1 - exponent) / 2);
         scale_too = F::power(1 - exponent - (1 - exponent) / 2);
         step = (typename F::Int)rint(ldexp(mantissa, F::bits + 1));
-        double whole = floor(k), share = (k - whole) * (double)step, error = fma(k - whole, (double)step, -share);
+        double whole = floor(k), share = __dmul_rn(k - whole, (double)step), error = fma(k - whole, (double)step, -share);
         Long part = (Long)rint(share) + (Long)rint((share - rint(share)) + error);
         if (k > whole && part < 1) part = 1;  // or theta would not be below the ceil(k)-th largest score
         total = (typename F::Sum)(Long)whole * step + part;
     }
-    __device__ T scaled(T x) const { return x * scale * scale_too; }
 };
 
 // Scores as integers, 0 at a pivot near theta. Those between BELOW and HIGHEST units lose nothing by the subtraction, and
@@ -214,16 +243,16 @@ template <class T> struct Ruler {
 
     Ruler() = default;
     __device__ Ruler(const Asked<T> &asked, T pivot) : scale(asked.scale), scale_too(asked.scale_too) {
-        T scaled = asked.scaled(pivot);
+        T scaled = exact_product(exact_product(pivot, scale), scale_too);
         bool near = fabs(scaled) <= 7;  // beyond, scores that are not beyond are within a factor 2 of the pivot
         origin = near ? (T)0 : pivot;
         anchor = near ? scaled : (T)0;
-        offset = F::round_down(anchor * (T)ONE);
+        offset = F::round_down(exact_product(anchor, (T)ONE));
     }
     __device__ Int operator()(T x) const {
-        T z = (x - origin) * scale * scale_too;
-        z = fmin(fmax(z, anchor + (T)LOWEST), anchor + (T)HIGHEST);
-        return F::round_down(z * (T)ONE) - offset;
+        T z = exact_product(exact_product(exact_difference(x, origin), scale), scale_too);
+        z = exact_minimum(exact_maximum(z, anchor + (T)LOWEST), anchor + (T)HIGHEST);
+        return F::round_down(exact_product(z, (T)ONE)) - offset;
     }
 };
 
@@ -286,24 +315,36 @@ template <class T, int Held> struct Row {
 // ---------------------------------------------------------------------------------------------------------------------
 // What passes over a row find out. Each starts as nothing, and two of them merge into one.
 
+// Floats in order as integers; their bits, but that negative ones descend as these ascend. It is its own inverse.
+template <class Int> static __device__ Int ordered(Int bits) {
+    constexpr Int all_but_sign = ~((Int)1 << (8 * sizeof(Int) - 1));
+    return bits < 0 ? bits ^ all_but_sign : bits;
+}
+
 template <class T> struct Look {
-    T high = -INFINITE, low = INFINITE, sum = 0;
+    using F = Fixed<T>;
+    using Int = typename F::Int;
+
+    Int highest = ordered(F::bits_of((T)-INFINITE)), lowest = ordered(F::bits_of((T)INFINITE));  // of the finite ones
+    T sum = 0;
     int bad = 0, plus = 0, usable = 0;
 
+    __device__ T high() const { return F::float_of(ordered(highest)); }
+    __device__ T low() const { return F::float_of(ordered(lowest)); }
     __device__ void add(T x) {
-        x += 0;  // which of 0 and -0 is the lowest is not for the order of merging to decide
         bad += x != x;
         plus += x == INFINITE;
         usable += x > -INFINITE;
         if (x > -INFINITE && x < INFINITE) {
-            high = fmax(high, x);
-            low = fmin(low, x);
+            Int place = ordered(F::bits_of(x));
+            highest = highest > place ? highest : place;
+            lowest = lowest < place ? lowest : place;
             sum += x;
         }
     }
     __device__ void merge(const Look &o) {
-        high = fmax(high, o.high);
-        low = fmin(low, o.low);
+        highest = highest > o.highest ? highest : o.highest;
+        lowest = lowest < o.lowest ? lowest : o.lowest;
         sum += o.sum;
         bad += o.bad;
         plus += o.plus;
@@ -321,8 +362,8 @@ template <class S> struct Tally {
     }
 };
 
-template <class T> struct Largest {
-    T value = 0;
+struct Largest {
+    double value = 0;
 
     __device__ void merge(const Largest &o) { value = fmax(value, o.value); }
 };
@@ -345,7 +386,7 @@ template <class T> struct Sets {
         if (!answered) return NOT_A_NUMBER;
         if (!in_support(y)) return 0;
         if (is_saturated(y)) return 1;
-        return (T)fmin(((double)(y - at) - rest) * inverse, 1.0);
+        return Fixed<T>::nearest(fmin(((double)(y - at) - rest) * inverse, 1.0));
     }
 };
 
@@ -354,13 +395,20 @@ template <class T, class Team, int Held>
 __device__ T guess(const Asked<T> &asked, const Look<T> &seen, Row<T, Held> &row, Team &team) {
     using F = Fixed<T>;
     // In temperatures, from an origin that takes little away from the digits of scores with a large offset.
-    T origin = seen.high - seen.low < fabs(seen.high) ? seen.high : (T)0, limit = F::power(F::largest);
+    T high = seen.high(), low = seen.low();
+    T origin = high - low < fabs(high) ? high : (T)0, limit = F::power(F::largest);
     T inverse = (T)fmin(fmax(1.0 / asked.tau, 1.0 / (double)limit), (double)limit);
-    T left = (seen.low - origin) * inverse - 1, right = (seen.high - origin) * inverse, k = (T)asked.k;
-    if (!(right - left < INFINITE)) return seen.high;
+    T left = (low - origin) * inverse - 1, right = (high - origin) * inverse, k = (T)asked.k;
+    if (!(right - left < INFINITE)) return high;
+    // Halfway there in orders of magnitude, since one score may be far away from the others.
+    auto halfway = [&] {
+        auto order = [](T z) { return z < 0 ? -log1p(-z) : log1p(z); };
+        T middle = order(left) + (order(right) - order(left)) / 2;
+        return middle < 0 ? -expm1(-middle) : expm1(middle);
+    };
     int finite = seen.usable - seen.plus;
     T t = (seen.sum / finite - origin) * inverse - (k - seen.plus) / finite;
-    if (!(t > left && t < right)) t = left + (right - left) / 2;
+    if (!(t > left && t < right)) t = halfway();
     for (int steps = 0; steps < 32; ++steps) {
         Tally<T> at;
         row.numbers([&](T x) {
@@ -372,13 +420,13 @@ __device__ T guess(const Asked<T> &asked, const Look<T> &seen, Row<T, Held> &row
         T excess = at.sum - k;
         (excess >= 0 ? left : right) = t;
         T next = t + excess / at.count;
-        if (!(next > left && next < right) || (steps > 8 && steps % 2)) next = left + (right - left) / 2;
+        if (!(next > left && next < right) || (steps > 8 && steps % 2)) next = halfway();
         T moved = fabs(next - t);
         t = next;
         if (moved < (T)0.125) break;
     }
     double theta = (double)origin + (double)t * asked.tau;
-    return (T)fmin(fmax(theta, (double)seen.low), (double)seen.high);
+    return (T)fmin(fmax(theta, (double)low), (double)high);
 }
 
 // The largest score but for need - 1, by bisection over all floats in order.
@@ -386,14 +434,11 @@ template <class T, class Team, int Held>
 __device__ T nth_largest(int need, const Look<T> &seen, Row<T, Held> &row, Team &team) {
     using Int = typename Fixed<T>::Int;
     using Unsigned = typename Fixed<T>::Unsigned;
-    constexpr Int all_but_sign = (Int)(~(Unsigned)0 >> 1);
-    // Its own inverse: negative floats descend as their bits ascend.
-    auto ordered = [&](Int bits) { return bits < 0 ? bits ^ all_but_sign : bits; };
-    Int low = ordered(Fixed<T>::bits_of(seen.low)), high = ordered(Fixed<T>::bits_of(seen.high));
+    Int low = seen.lowest, high = seen.highest;
     while (low < high) {
         Int middle = (Int)((Unsigned)high - ((Unsigned)high - (Unsigned)low) / 2);
         Tally<int> at;
-        row.numbers([&](T x) { at.count += ordered(Fixed<T>::bits_of(x + 0)) >= middle; });
+        row.numbers([&](T x) { at.count += ordered(Fixed<T>::bits_of(x)) >= middle; });
         team.merge(at);
         if (at.count >= need)
             low = middle;
@@ -409,6 +454,7 @@ __device__ bool search(const Asked<T> &asked, Sets<T> &sets, Row<T, Held> &row, 
     using Int = typename Fixed<T>::Int;
     using Sum = typename Fixed<T>::Sum;
     Int below = Ruler<T>::BELOW, above = Ruler<T>::ABOVE, q = 0;
+    bool tried_the_end = false;
     for (int steps = 0; above - below > 1; ++steps) {
         Tally<Sum> at;
         row.integers([&](Int y) {
@@ -431,6 +477,9 @@ __device__ bool search(const Asked<T> &asked, Sets<T> &sets, Row<T, Held> &row, 
             double newton = floor(as_double(excess) / at.count), limit = (double)asked.step;
             next = q + (Int)fmin(fmax(newton, -limit), limit);
             next = next <= below ? below + 1 : next >= above ? above - 1 : next;
+        } else if (!at.count && !tried_the_end) {  // maybe theta is beyond
+            tried_the_end = true;
+            next = excess > 0 ? above - 1 : below + 1;
         }
         q = next;
     }
@@ -449,7 +498,7 @@ __device__ Sets<T> solve(const Asked<T> &asked, Row<T, Held> &row, Team &team) {
     sets.step = asked.step;
     sets.inverse = 1.0 / (double)asked.step;
     if (asked.k <= seen.plus) {  // theta is the highest finite score
-        row.measure(Ruler<T>(asked, seen.usable > seen.plus ? seen.high : (T)0));
+        row.measure(Ruler<T>(asked, seen.usable > seen.plus ? seen.high() : (T)0));
         return sets;
     }
     row.measure(Ruler<T>(asked, guess(asked, seen, row, team)));
@@ -469,22 +518,23 @@ template <class T, class Team, int Held, class IsFree>
 __device__ void multiply(T *product, double tau, Row<T, Held> &v, Team &team, IsFree is_free) {
     using F = Fixed<T>;
     using Sum = typename F::Sum;
-    Largest<T> largest;
+    auto cotangent = [&](int i, int slot) { return exact_double(v.number(i, slot)); };
+    Largest largest;
     v.slots([&](int i, int slot) {
-        T value = v.number(i, slot);
-        if (is_free(i, slot)) largest.value = fmax(largest.value, value == value ? (T)fabs(value) : (T)INFINITE);
+        double value = cotangent(i, slot);
+        if (is_free(i, slot)) largest.value = fmax(largest.value, value == value ? fabs(value) : (double)INFINITE);
     });
     team.merge(largest);
 
     int exponent = 0;
     bool finite = largest.value < INFINITE;
-    if (finite && largest.value > 0) frexp((double)largest.value, &exponent);
+    if (finite && largest.value > 0) frexp(largest.value, &exponent);
     int shift = F::cotangent_bits(v.n) - exponent;
     double factor = ldexp(1.0, shift / 2), factor_too = ldexp(1.0, shift - shift / 2);
     Tally<Sum> at;
     v.slots([&](int i, int slot) {
         if (!is_free(i, slot)) return;
-        if (finite) at.sum += (Long)rint((double)v.number(i, slot) * factor * factor_too);
+        if (finite) at.sum += (Long)rint(cotangent(i, slot) * factor * factor_too);
         ++at.count;
     });
     team.merge(at);
@@ -493,11 +543,14 @@ __device__ void multiply(T *product, double tau, Row<T, Held> &v, Team &team, Is
     double head = ldexp((double)whole, -shift);
     double tail = ldexp((double)(whole - (Long)(double)whole) + (double)part / (double)each, -shift);
     double mean = finite ? head + tail : (double)NOT_A_NUMBER, rest = (head - mean) + tail;
+    double half = exponent > 1022 ? 0.5 : 1.0;  // of what might overflow
+    tau *= half;
     double inverse = 1.0 / tau;
     bool quick = sizeof(T) < 8 && inverse < INFINITE;  // two roundings in double are one in float, but for ties of ties
     v.slots([&](int i, int slot) {
-        double difference = ((double)v.number(i, slot) - mean) - rest;
-        if (i < v.n) product[i] = is_free(i, slot) ? (T)(quick ? difference * inverse : difference / tau) : (T)0;
+        if (i >= v.n) return;
+        double difference = (cotangent(i, slot) * half - mean * half) - rest * half;
+        product[i] = is_free(i, slot) ? F::nearest(quick ? difference * inverse : difference / tau) : (T)0;
     });
 }
 

@@ -17,22 +17,22 @@ from hsproj._cuda import Plan
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 _HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 _LAUNCH = """
-extern "C" int launch(int blocks, int threads, size_t memory, bool together, HSPROJ_PARAMETERS({scalar})) {{
-    return cuda_on_cpu::launch(blocks, threads, memory, together, [=] {{ hsproj_kernel(HSPROJ_ARGUMENTS); }});
+extern "C" int launch(int blocks, int threads, size_t memory, bool together, bool flush, HSPROJ_PARAMETERS({scalar})) {{
+    return cuda_on_cpu::launch(blocks, threads, memory, together, flush, [=] {{ hsproj_kernel(HSPROJ_ARGUMENTS); }});
 }}
 """
 _ARGUMENTS = [
-    *(ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_bool),
+    *(ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_bool, ctypes.c_bool),
     *(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_double, ctypes.c_uint64, ctypes.c_double, ctypes.c_uint64),
     *(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, ctypes.c_int32),
 ]
 
 
 class EmulatedDevice:
-    """A device of so many processors on the CPU. `launched` are the plans that were run."""
+    """A device of so many processors on the CPU; `flush`: it takes subnormal numbers for 0. `launched` are plans that ran."""
 
-    def __init__(self, processors: int = 3, block_memory: int = 96 * 1024) -> None:
-        self.processors, self.block_memory = processors, block_memory
+    def __init__(self, processors: int = 3, block_memory: int = 96 * 1024, *, flush: bool = False) -> None:
+        self.processors, self.block_memory, self.flush = processors, block_memory, flush
         self.launched: list[Plan] = []
         self._folder = tempfile.TemporaryDirectory()
         self._built: dict[str, Any] = {}
@@ -79,7 +79,9 @@ class EmulatedDevice:
     ) -> None:
         with self._one_at_a_time:
             function = self._build(source)
-            parted = function(blocks, threads, memory, cooperative, *(number.item() for number in arguments))
+            parted = function(
+                blocks, threads, memory, cooperative, self.flush, *(number.item() for number in arguments)
+            )
         if parted:
             raise RuntimeError("threads of a kernel wait for others that don't come")
 

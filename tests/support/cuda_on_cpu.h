@@ -16,6 +16,10 @@
 #include <memory>
 #include <vector>
 
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
 #define __device__
 #define __global__
 #define __launch_bounds__(...)
@@ -60,6 +64,28 @@ inline jmp_buf scheduler;
 inline std::function<void()> body;
 inline unsigned long progress;
 inline long merges;  // shuffles of the first thread: a measure of how many passes there were
+
+// Whether arithmetic takes subnormal numbers for 0, as CuPy has it on a device.
+inline bool flushing = false;
+
+class Flush {
+   public:
+    explicit Flush(bool on) {
+#ifdef __SSE__
+        before = _mm_getcsr();
+        _mm_setcsr(on ? before | BITS : before & ~BITS);
+#endif
+    }
+    ~Flush() {
+#ifdef __SSE__
+        _mm_setcsr(before);
+#endif
+    }
+
+   private:
+    static constexpr unsigned BITS = 0x8040;
+    unsigned before = 0;
+};
 
 inline void pass_on() {
     if (!_setjmp(current->here)) _longjmp(scheduler, 1);
@@ -110,7 +136,9 @@ inline int run(std::vector<Fiber> &fibers) {
     }
 }
 
-inline int launch(int blocks, int threads, size_t shared_bytes, bool cooperative, std::function<void()> kernel) {
+inline int launch(int blocks, int threads, size_t shared_bytes, bool cooperative, bool flush, std::function<void()> kernel) {
+    Flush as_asked(flush);
+    flushing = flush;
     constexpr size_t STACK = 64 * 1024;
     block_size.x = threads;
     grid_size.x = blocks;
@@ -173,6 +201,32 @@ template <class To, class From> inline To bits_as(From from) {
     std::memcpy(&to, &from, sizeof(To));
     return to;
 }
+// A volatile place keeps the operation between the two changes of mode.
+template <class To, class Act> __attribute__((noinline)) To exactly(Act act) {
+    if (!cuda_on_cpu::flushing) return act();
+    cuda_on_cpu::Flush off(false);
+    volatile To result = act();
+    return result;
+}
+inline float exact_difference(float a, float b) {
+    return exactly<float>([&] { return *(volatile float *)&a - b; });
+}
+inline float exact_product(float a, float b) {
+    return exactly<float>([&] { return *(volatile float *)&a * b; });
+}
+inline float exact_minimum(float a, float b) {
+    return exactly<float>([&] { return std::fmin(*(volatile float *)&a, b); });
+}
+inline float exact_maximum(float a, float b) {
+    return exactly<float>([&] { return std::fmax(*(volatile float *)&a, b); });
+}
+inline double exact_double(float a) {
+    return exactly<double>([&] { return (double)*(volatile float *)&a; });
+}
+inline float exact_float(double a) {
+    return exactly<float>([&] { return (float)*(volatile double *)&a; });
+}
+inline double __dmul_rn(double a, double b) { return a * b; }
 inline float __int_as_float(int i) { return bits_as<float>(i); }
 inline int __float_as_int(float x) { return bits_as<int>(x); }
 inline double __longlong_as_double(long long i) { return bits_as<double>(i); }
