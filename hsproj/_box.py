@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hsproj._box_exact import FREE, LOWER, UPPER, exact_sum, solve_row
+from hsproj._dispatch import for_any_array
 from hsproj._errors import refuse
 from hsproj._inputs import (
     Array,
@@ -157,6 +158,7 @@ class BoxProjection:
         return f"BoxProjection(n={layout.n}, dtype={layout.dtype}, threshold={self.threshold:.6g}, {sets}, {smooth})"
 
 
+@for_any_array
 def project_box(
     x: ArrayLike,
     total: ArrayLike,
@@ -174,8 +176,8 @@ def project_box(
     Parameters
     ----------
     x : array_like, shape (..., n, ...), real
-        Scores: NumPy arrays, numbers and sequences only. Integers and booleans are promoted to float64; float16 is computed
-        wider and cast back. ``+inf`` puts p at `upper` and ``-inf`` at `lower`, which must be finite there.
+        Scores. Integers and booleans are promoted to float64; float16 is computed wider and cast back. ``+inf`` puts p at
+        `upper` and ``-inf`` at `lower`, which must be finite there. Arrays of other libraries are answered in kind.
     total : float or array_like, broadcastable to the shape of `x` without `axis`
         Finite; for "eq" between sum(weights * lower) and sum(weights * upper), for "le" not below the former. See Notes.
     lower, upper : float or array_like, broadcastable to the shape of `x`
@@ -200,14 +202,14 @@ def project_box(
     Raises
     ------
     TypeError
-        If an argument does not hold real numbers or is an array of another library, or `axis` is no integer.
+        If an argument does not hold real numbers or is an array of another library than `x`, or `axis` is no integer.
     ValueError
         If bounds, weights or totals break the rules above, shapes do not broadcast, or `x` has no such axis.
 
     See Also
     --------
     solve_box : the same with threshold, masks and derivatives.
-    project : bounds 0 and 1, no weights, arrays of other libraries.
+    project : bounds 0 and 1, no weights.
 
     Notes
     -----
@@ -244,6 +246,7 @@ def project_box(
     return _restore(box.layout, _answer(box).p)
 
 
+@for_any_array
 def solve_box(
     x: ArrayLike,
     total: ArrayLike,

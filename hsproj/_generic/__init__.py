@@ -3,6 +3,7 @@
 docs/arrays.md says what is promised, and why it holds.
 """
 
+from hsproj._generic._box import project_box, solve_box
 from hsproj._generic._losses import (
     cross_entropy_loss,
     cross_entropy_loss_and_grad,
@@ -28,9 +29,11 @@ __all__ = [
     "jacobian",
     "jvp",
     "project",
+    "project_box",
     "soft_binary_argmax",
     "soft_binary_argmax_and_vjp",
     "solve",
+    "solve_box",
     "top_k_zero_one_loss",
     "vjp",
     "zero_one_loss",

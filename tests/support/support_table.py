@@ -76,11 +76,17 @@ def _with_targets(name: str, **options: Any) -> Callable[..., Any]:
     return lambda d: getattr(hsproj, name)(d.x, d.y, reduction="none", **options)
 
 
+def _with_bounds(name: str) -> Callable[..., Any]:
+    weights = 1.0 + np.arange(12) / 8
+    return lambda d: getattr(hsproj, name)(d.x, d.k, lower=-0.25, upper=2, weights=weights)
+
+
 CALLS: dict[str, Callable[..., Any]] = {
     "project": _with_rows("project"),
     "soft_binary_argmax": lambda d: hsproj.soft_binary_argmax(d.x, d.k, temperature=d.tau),
     "binary_argmax": lambda d: hsproj.binary_argmax(d.x, d.k - 0.5),
     "solve": lambda d: hsproj.solve(d.x, d.k, temperature=d.tau),
+    **{name: _with_bounds(name) for name in ("project_box", "solve_box")},
     "jacobian": lambda d: hsproj.jacobian(d.x, d.k, temperature=d.tau),
     **{name: _with_products(name) for name in ("jvp", "vjp", "soft_binary_argmax_and_vjp")},
     **{
@@ -141,6 +147,8 @@ def cell(call: Callable[..., Any], library: str, dtype: str, data: Data) -> str:
 def _parts(value: Any) -> tuple[Any, ...]:
     if isinstance(value, hsproj.Projection):
         return value.p, value.free, value.saturated, value.is_differentiable
+    if isinstance(value, hsproj.BoxProjection):
+        return value.p, value.free, value.at_upper, value.is_differentiable
     return value if isinstance(value, tuple) else (value,)
 
 
