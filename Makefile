@@ -9,8 +9,10 @@ BIN := $(VENV)/bin
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 
 SOME := not array_api_strict
-GPU := tests/hsproj/test_cuda.py tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py
-ARRAYS := tests/hsproj/test_cuda.py tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
+GPU := tests/hsproj/test_cuda.py tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_box.py \
+	tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py
+ARRAYS := tests/hsproj/test_cuda.py tests/hsproj/test_generic_accuracy.py tests/hsproj/test_generic_box.py \
+	tests/hsproj/test_generic_calls.py tests/hsproj/test_generic_conformance.py \
 	tests/hsproj/test_generic_transforms.py tests/integrations/test_torch.py tests/integrations/test_jax.py \
 	tests/verify/test_libraries.py tests/test_experiment.py hsproj/integrations/torch.py hsproj/integrations/jax.py
 

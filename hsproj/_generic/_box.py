@@ -156,11 +156,11 @@ def read_box(
     one = xp.sum(xp.zeros_like(scores[..., :1] if layout.n else scores), axis=-1, keepdims=True) + 1
     number = read_number(xp, total, "total", layout, one, [(lambda v: abs(v) < math.inf, "be finite")])
     weights = 1 if weights is None else weights
-    _refuse_on_the_host(layout, lower, upper, weights)
     low, high, w = (
         constant(like_scores(xp, value, name, layout, scores))
         for value, name in ((lower, "lower"), (upper, "upper"), (weights, "weights"))
     )
+    _refuse_on_the_host(layout, lower, upper, weights)
     kept = (low <= high) & (low < math.inf) & (high > -math.inf) & (w > 0) & (w < math.inf)
     valid = xp.all(kept, axis=-1, keepdims=True) & (number.valid if number.valid is not None else one > 0)
     # No -0, and no weight that breaks the arithmetic.
@@ -171,7 +171,7 @@ def read_box(
 def _refuse_on_the_host(layout: Layout, lower: Any, upper: Any, weights: Any) -> None:
     """Refuse numbers that break a rule, where they can be looked at."""
     host = {
-        name: real_array(value, name)
+        name: real_array(value, name).astype(np.float64)
         for name, value in (("lower", lower), ("upper", upper), ("weights", weights))
         if not is_foreign(value)
     }
@@ -184,8 +184,13 @@ def _refuse_on_the_host(layout: Layout, lower: Any, upper: Any, weights: Any) ->
         if name in host and not keeps(host[name]).all():
             worst = host[name].flat[int(np.argmin(keeps(host[name])))]
             raise refuse(ValueError, name, rule, f"{worst:.17g}", str(layout))
-    if {"lower", "upper"} <= {*host} and not np.all(host["lower"] <= host["upper"]):
-        raise refuse(ValueError, "lower", "be at most `upper`", "lower > upper", str(layout))
+    if {"lower", "upper"} <= {*host}:
+        low, high = np.broadcast_arrays(host["lower"], host["upper"])
+        ordered = low <= high
+        if not ordered.all():
+            i = int(np.argmin(ordered))
+            pair = f"lower={low.flat[i]:.17g} and upper={high.flat[i]:.17g}"
+            raise refuse(ValueError, "lower", "be at most `upper`", pair, str(layout))
 
 
 def answer(box: Box) -> Root:

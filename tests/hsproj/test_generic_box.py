@@ -116,7 +116,9 @@ def test_rows_on_a_device_that_break_the_rules_are_nan(lib: Library) -> None:
 def test_what_is_on_the_host_is_refused(lib: Library) -> None:
     x = lib.array(X)
     for options, said in [
-        ({"lower": 2}, "`lower` must be at most"),
+        ({"lower": 2}, "`lower` must be at most `upper`; got lower=2 and upper=1"),
+        ({"lower": np.nan}, "`lower` must be a number below inf; got nan"),
+        ({"lower": [0.0, 0.0], "upper": [1.0, 1.0, 1.0]}, "`lower` must broadcast"),
         ({"weights": -1}, "`weights` must be positive"),
         ({"upper": -np.inf, "lower": -np.inf}, "`upper` must be a number"),
         ({"constraint": "ge"}, "constraint"),
