@@ -233,15 +233,16 @@ def _find(box: Box) -> Root:
         count = xp.where(excess[0] + excess[1] >= 0, trial, count)
     left, right = (xp.take_along_axis(points, count + i, axis=-1) for i in (0, 1))
 
-    # On the piece between: the root of its line, and again with the sets there, should a breakpoint have been rounded.
+    # The root of the line between, twice, since a step is one float; and with the sets there, should a breakpoint have been
+    # rounded to the wrong side.
     start = xp.where(xp.isfinite(left), left, xp.where(xp.isfinite(right), right, 0.0))
     theta = start, nothing
     sets = leaves >= right, reaches <= left
-    for _ in range(3):
+    for turn in range(4):
         (head, tail), squares = _excess(inner, theta, sets)
         step = xp.where(squares > 0, (head + tail) / xp.where(squares > 0, squares, 1.0), 0.0)
         theta = two_sum(theta[0], theta[1] + step)
-        sets = _sides(inner, theta)
+        sets = _sides(inner, theta) if turn else sets
 
     slack = nothing > 1
     spent, _ = _excess(inner, (nothing, nothing))
