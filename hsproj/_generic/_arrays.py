@@ -92,6 +92,21 @@ def move_axis(xp: Any, array: Array, source: int, target: int) -> Array:
     return xp.permute_dims(array, tuple(order))
 
 
+def restored(xp: Any, layout: Layout, rows: Array) -> Array:
+    """Rows (..., n) as an array of the shape that the layout is of; floats in the dtype of answers."""
+    return cast(xp, layout, move_axis(xp, rows, -1, layout.axis))
+
+
+def one_a_row(xp: Any, layout: Layout, values: Array) -> Array:
+    """Values of rows, with a last axis of 1, as an array of the batch's shape; floats in the dtype of answers."""
+    return cast(xp, layout, xp.broadcast_to(values, (*layout.batch, 1))[..., 0])
+
+
+def cast(xp: Any, layout: Layout, array: Array) -> Array:
+    """Floats in the dtype of answers."""
+    return array if array.dtype == xp.bool else xp.astype(array, layout.dtype, copy=False)
+
+
 def has_derivatives(array: Array) -> bool:
     """Whether its library differentiates."""
     return _library(array) in ("torch", "jax", "jaxlib")

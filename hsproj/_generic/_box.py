@@ -17,7 +17,7 @@ import numpy as np
 from hsproj._box import BoxProjection, Constraint
 from hsproj._dispatch import is_foreign
 from hsproj._errors import refuse
-from hsproj._generic._arrays import constant, has_derivatives, like_scores, move_axis, places, within
+from hsproj._generic._arrays import constant, has_derivatives, like_scores, one_a_row, places, restored, within
 from hsproj._generic._inputs import read_layout, read_nan_policy
 from hsproj._generic._numbers import pair_of, read_number
 from hsproj._generic._pairs import Array, Pair, sum_pairs, two_product, two_sum
@@ -39,14 +39,11 @@ class Box(NamedTuple):
 
     def restore(self, rows: Array) -> Array:
         """Rows as an array of the scores' shape; floats in the dtype of answers."""
-        return self._cast(move_axis(self.xp, rows, -1, self.layout.axis))
+        return restored(self.xp, self.layout, rows)
 
     def per_row(self, values: Array) -> Array:
         """Values of rows as an array of the batch's shape."""
-        return self._cast(self.xp.broadcast_to(values, (*self.layout.batch, 1))[..., 0])
-
-    def _cast(self, array: Array) -> Array:
-        return array if array.dtype == self.xp.bool else self.xp.astype(array, self.layout.dtype, copy=False)
+        return one_a_row(self.xp, self.layout, values)
 
 
 class Root(NamedTuple):
@@ -218,10 +215,8 @@ def _find(box: Box) -> Root:
     fixed = lower == upper
     inner = box._replace(x=x, lower=lower, upper=upper)
 
-    leaves, reaches = (
-        (x - upper) / w,
-        (x - lower) / w,
-    )  # where an entry leaves its upper bound, and reaches the lower one
+    # Where an entry leaves its upper bound, and reaches the lower one.
+    leaves, reaches = (x - upper) / w, (x - lower) / w
     points = xp.sort(xp.concat([leaves, reaches], axis=-1), axis=-1, stable=False)
     nothing = xp.zeros_like(box.total[0])
     infinity = xp.full_like(nothing, math.inf)
@@ -242,20 +237,17 @@ def _find(box: Box) -> Root:
         (head, tail), squares = _excess(inner, theta, sets)
         step = xp.where(squares > 0, (head + tail) / xp.where(squares > 0, squares, 1.0), 0.0)
         theta = two_sum(theta[0], theta[1] + step)
-        sets = _sides(inner, theta) if turn else sets
+        sets = _sides(inner, *_shifted(inner, theta)) if turn else sets
 
-    slack = nothing > 1
-    spent, _ = _excess(inner, (nothing, nothing))
+    slack = tight = nothing > 1
     if box.at_most:
-        slack = spent[0] + spent[1] <= 0
+        (head, tail), _ = _excess(inner, (nothing, nothing))
+        slack, tight = head + tail <= 0, head + tail == 0
         theta = xp.where(slack, 0.0, theta[0]), xp.where(slack, 0.0, theta[1])
-        sets = _sides(inner, theta)
-    up, down = sets[0] & ~fixed, sets[1] & ~fixed
-    free = ~up & ~down & ~fixed
     head, tail = _shifted(inner, theta)
-    p = xp.where(
-        up | fixed, upper, xp.where(down, lower, within(xp, within(xp, head + tail, lower, math.inf), -math.inf, upper))
-    )
+    up, down = (side & ~fixed for side in _sides(inner, head, tail))
+    free = ~up & ~down & ~fixed
+    p = xp.where(up | fixed, upper, xp.where(down, lower, within(xp, head + tail, lower, upper)))
 
     # Without a free entry theta may be moved, up to where the next one would become free.
     high = xp.min(xp.concat([xp.where(up, leaves, math.inf), infinity], axis=-1), axis=-1, keepdims=True)
@@ -273,7 +265,7 @@ def _find(box: Box) -> Root:
         # A budget that is just spent is about to bind: then no entry may be free, and theta may leave 0. At the least sum no
         # entry can move.
         stays = ~xp.any(free, axis=-1, keepdims=True) & (high > within(xp, low, 0.0, math.inf))
-        smooth = xp.where(slack & (spent[0] + spent[1] == 0), stays, smooth) | at_least
+        smooth = xp.where(tight, stays, smooth) | at_least
     theta = xp.where(none, middle, theta[0]), xp.where(none, 0.0, theta[1])
 
     answered = box.valid & ~xp.any(unknown, axis=-1, keepdims=True) & in_reach
@@ -298,9 +290,8 @@ def _shifted(box: Box, t: Pair) -> Pair:
     return head, rest - error - t[1] * box.weights
 
 
-def _sides(box: Box, t: Pair) -> tuple[Array, Array]:
-    """Whether entries are at their upper or at their lower bound."""
-    head, tail = _shifted(box, t)
+def _sides(box: Box, head: Array, tail: Array) -> tuple[Array, Array]:
+    """Whether numbers that are pairs are at the upper or at the lower bound, or beyond it."""
     return (head - box.upper) + tail >= 0, (head - box.lower) + tail <= 0
 
 
@@ -313,7 +304,7 @@ def _excess(box: Box, t: Pair, sets: tuple[Array, Array] | None = None) -> tuple
     xp, w = box.xp, box.weights
     finite = xp.isfinite(t[0])
     head, tail = _shifted(box, (xp.where(finite, t[0], 0.0), t[1]))
-    up, down = sets if sets is not None else ((head - box.upper) + tail >= 0, (head - box.lower) + tail <= 0)
+    up, down = _sides(box, head, tail) if sets is None else sets
     up, down = (finite & up) | (t[0] == -math.inf), (finite & down) | (t[0] == math.inf)
     value = xp.where(up, box.upper, xp.where(down, box.lower, head))
     product, error = _product(xp, value, w)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from array_api_compat import device as array_device
 
 from hsproj import _cuda
-from hsproj._generic._arrays import like_scores, move_axis
+from hsproj._generic._arrays import like_scores, restored
 from hsproj._generic._inputs import read_layout, read_nan_policy
 from hsproj._generic._numbers import Rule, read_number
 from hsproj._generic._pairs import Array
@@ -46,8 +46,7 @@ class DeviceRows(NamedTuple):
 
     def _restore(self, rows: Array) -> Array:
         xp, layout = self.xp, self.layout
-        moved = move_axis(xp, xp.reshape(rows, (*layout.batch, layout.n)), -1, layout.axis)
-        return xp.astype(moved, layout.dtype, copy=False)
+        return restored(xp, layout, xp.reshape(rows, (*layout.batch, layout.n)))
 
 
 def read_device_rows(x: Array, k: Any, temperature: Any, axis: int, nan_policy: str) -> DeviceRows | None:

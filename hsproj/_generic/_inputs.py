@@ -8,7 +8,16 @@ import math
 from typing import Any, NamedTuple
 
 from hsproj._errors import refuse
-from hsproj._generic._arrays import answer_dtype, constant, demand_real, move_axis, namespace_of
+from hsproj._generic._arrays import (
+    answer_dtype,
+    cast,
+    constant,
+    demand_real,
+    move_axis,
+    namespace_of,
+    one_a_row,
+    restored,
+)
 from hsproj._generic._numbers import Number, pair_of, power_of_two, read_number
 from hsproj._generic._pairs import Array, Pair, digits
 from hsproj._inputs import INTEGER_RULE, TEMPERATURE_RULE, Layout, demand_choice, find_axis, total_rule
@@ -51,15 +60,15 @@ class Rows(NamedTuple):
 
     def restore(self, rows: Array) -> Array:
         """Rows as an array of the scores' shape; floats in the dtype of answers."""
-        return self.cast(move_axis(self.xp, rows, -1, self.layout.axis))
+        return restored(self.xp, self.layout, rows)
 
     def per_row(self, values: Array) -> Array:
         """Values of rows as an array of the batch's shape; floats in the dtype of answers."""
-        return self.cast(self.xp.broadcast_to(values, (*self.layout.batch, 1))[..., 0])
+        return one_a_row(self.xp, self.layout, values)
 
     def cast(self, array: Array) -> Array:
         """Floats in the dtype of answers."""
-        return array if array.dtype == self.xp.bool else self.xp.astype(array, self.layout.dtype, copy=False)
+        return cast(self.xp, self.layout, array)
 
 
 def read_layout(x: Array, axis: int, name: str = "x") -> tuple[Any, Layout, Array]:
