@@ -50,14 +50,12 @@ def _project_shared(x: Array, k: float, tau: float, out: Array, bounds: Array, t
         found = side_by_side(_long.evaluate, [(x[part], theta, tau, float(state[_long.PRECISELY])) for part in parts])
         action = _long.advance(x, k, tau, state, math.fsum(s for s, _ in found), sum(f for _, f in found))
         while action == _long.REDUCE:
-            low, high = float(state[_long.FROM]), float(state[_long.TO])
+            _long.foresee(x, tau, sample, state)
+            low, high, *crowds = map(float, state[[_long.FROM, _long.TO, _long.CROWD, _long.CROWD_UP]])
             pivot = _long.pivot_for(low, tau)
             settled = np.zeros((len(parts), _long.SETTLED))
             asides = [np.empty(_long.room(x.size)) for _ in parts]
-            pieces = [
-                (x[part], low, high, tau, pivot, math.nan, math.nan, asides[i], settled[i])
-                for i, part in enumerate(parts)
-            ]
+            pieces = [(x[part], low, high, tau, pivot, *crowds, asides[i], settled[i]) for i, part in enumerate(parts)]
             counts = side_by_side(_long.reduce, pieces)
             if min(counts) < 0 or sum(counts) > buffer.size - 32:
                 return False

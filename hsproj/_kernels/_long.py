@@ -19,6 +19,7 @@ from hsproj._kernels._simd import (
     as_integers,
     bits,
     broad,
+    count_bits,
     integers_like,
     is_narrow,
     lane,
@@ -31,6 +32,7 @@ from hsproj._kernels._simd import (
     lowest_bit,
     matching,
     select,
+    size,
     smaller,
     smallest,
     store,
@@ -64,7 +66,7 @@ ANSWER = 7
 
 LARGEST, SMALLEST = 2.0**900, 2.0**-450
 MOST_STEPS = 60
-_SAMPLED_FROM, SAMPLE = 129, 8192  # shorter rows come here only if sharing vectors did not settle them
+_SAMPLED_FROM, _SMALLEST, SAMPLE = 129, 64, 8192  # shorter rows come here only if sharing vectors did not settle them
 _EVALUATED = 1024  # at a time, in sums of the dtype of x
 BLOCK = 512  # at a time, in exact sums
 
@@ -77,15 +79,15 @@ def _clipped(v, theta, tau, zero, one, sum_, free):
 
 
 @jit()
-def _evaluate(x, t, tau, nothing):
-    """See `evaluate`; in the dtype of the vectors t (theta in every lane), tau and nothing (0)."""
+def _evaluate(x, t, tau, nothing, one):
+    """See `evaluate`; in the dtype of the vectors t (theta in every lane), tau, nothing (0) and one."""
     width = lanes(x)
-    top, zero, one = as_integers(tau), integers_like(t, 0), integers_like(t, 1)
+    top, zero = as_integers(tau), as_integers(nothing)
     sum_, free = 0.0, 0.0
     whole = x.size - x.size % width
     for block in range(0, whole, _EVALUATED):
-        sum_a, free_a, sum_b, free_b = nothing, zero, nothing, zero
-        sum_c, free_c, sum_d, free_d = nothing, zero, nothing, zero
+        sum_a, free_a, sum_b, free_b = nothing, nothing, nothing, nothing
+        sum_c, free_c, sum_d, free_d = nothing, nothing, nothing, nothing
         end = min(block + _EVALUATED, whole)
         i = block
         while i + 4 * width <= end:
@@ -108,7 +110,7 @@ def _evaluate(x, t, tau, nothing):
 @jit()
 def _suits_float32(theta, tau):
     """Whether differences with theta can be told apart in float32, next to tau."""
-    return abs(theta) <= 2.0**10 * tau and 2.0**-60 <= tau <= 2.0**60
+    return abs(theta) <= 2.0**13 * tau and 2.0**-60 <= tau <= 2.0**60
 
 
 @jit()
@@ -118,28 +120,35 @@ def evaluate(x, theta, tau, precisely):
     Clips by comparing the bits of floats as integers, which is as right, and leaves the floating-point units to the sums.
     """
     if is_narrow(x) and precisely == 0.0 and _suits_float32(theta, tau):
-        return _evaluate(x, like(x, theta), like(x, tau), like(x, 0.0))
-    return _evaluate(x, broad(x, theta), broad(x, tau), broad(x, 0.0))
+        return _evaluate(x, like(x, theta), like(x, tau), like(x, 0.0), like(x, 1.0))
+    return _evaluate(x, broad(x, theta), broad(x, tau), broad(x, 0.0), broad(x, 1.0))
 
 
 @jit()
-def _sort_out(v, d, low, high, low_up, high_up, grid, one, free, saturated, sum_, rest):
+def _sort_out(v, d, low, high, low_up, high_up, grid, coarse, one, free, saturated, sum_, rest):
     inside = (v > high) & (v < low_up)
     above = v > high_up
-    h = (grid + d) - grid
     free = add_where(inside, free, one)
     saturated = add_where(above, saturated, one)
-    return ~((v < low) | inside | above), free, saturated, add_where(inside, sum_, h), add_where(inside, rest, d - h)
+    left = ~((v < low) | inside | above)
+    if is_narrow(v):
+        # Most float32 scores are on the grid as they are.
+        whole = inside & (size(v) >= coarse)
+        sum_, inside = add_where(whole, sum_, d), inside & ~whole
+        if not any_of(inside):
+            return left, free, saturated, sum_, rest
+    h = (grid + d) - grid
+    return left, free, saturated, add_where(inside, sum_, h), add_where(inside, rest, d - h)
 
 
 @jit()
-def _without_crowds(v, undecided, crowd, crowd_up, number, number_up, one):
+def _without_crowds(v, undecided, crowd, crowd_up, number, number_up):
     """What is left to set aside, and the numbers of scores in the crowds.
 
-    The two are never equal: `narrow_down` finds them in different bands, among scores that belonged to neither before.
+    The two are never equal: `foresee` takes them from different bands, and `narrow_down` from scores that belong to neither.
     """
     here, there = undecided & (v == crowd), undecided & (v == crowd_up)
-    return undecided & ~(here | there), add_where(here, number, one), add_where(there, number_up, one)
+    return undecided & ~(here | there), number + count_bits(bits(here)), number_up + count_bits(bits(there))
 
 
 @jit()
@@ -191,7 +200,8 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
     one, none = integers_like(t_low, 1), integers_like(t_low, 0)
     free_a, saturated_a, free_b, saturated_b = none, none, none, none
-    crowded, crowded_up, many, many_up = none, none, like(x, crowd), like(x, crowd_up)
+    crowded, crowded_up, many, many_up = 0, 0, like(x, crowd), like(x, crowd_up)
+    coarse = like(x, grid(tau) * 2.0**-28 if pivot == 0.0 else np.inf)
     sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
     count = 0
     most = buffer.size - 2 * width
@@ -202,14 +212,38 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
         while i + 2 * width <= end:
             v, w = load(x, i), load(x, i + width)
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_a, saturated_a, sum_a, rest_a
+                v,
+                broad(x, v) - c,
+                t_low,
+                t_high,
+                t_low_up,
+                t_high_up,
+                g,
+                coarse,
+                one,
+                free_a,
+                saturated_a,
+                sum_a,
+                rest_a,
             )
             open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
-                w, broad(x, w) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_b, saturated_b, sum_b, rest_b
+                w,
+                broad(x, w) - c,
+                t_low,
+                t_high,
+                t_low_up,
+                t_high_up,
+                g,
+                coarse,
+                one,
+                free_b,
+                saturated_b,
+                sum_b,
+                rest_b,
             )
             if any_of(open_a | open_b):
-                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up, one)
-                open_b, crowded, crowded_up = _without_crowds(w, open_b, many, many_up, crowded, crowded_up, one)
+                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
+                open_b, crowded, crowded_up = _without_crowds(w, open_b, many, many_up, crowded, crowded_up)
                 if count > most:
                     return -1
                 count = _set_aside(x, i, bits(open_a) | (bits(open_b) << width), buffer, count)
@@ -219,10 +253,22 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
             start = min(i, x.size - width)
             v = select(last(x, width - (i - start)), load(x, start), like(x, -np.inf))
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v, broad(x, v) - c, t_low, t_high, t_low_up, t_high_up, g, one, free_a, saturated_a, sum_a, rest_a
+                v,
+                broad(x, v) - c,
+                t_low,
+                t_high,
+                t_low_up,
+                t_high_up,
+                g,
+                coarse,
+                one,
+                free_a,
+                saturated_a,
+                sum_a,
+                rest_a,
             )
             if any_of(open_a):
-                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up, one)
+                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
                 if count > most:
                     return -1
                 count = _set_aside(x, start, bits(open_a), buffer, count)
@@ -233,8 +279,8 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     settled[FREE] += total(free_a + free_b)
     settled[SATURATED] += total(saturated_a + saturated_b)
     settled[SUM], settled[REST], settled[LAST] = sum_, rest, lost
-    settled[CROWDED] += total(crowded)
-    settled[CROWDED_UP] += total(crowded_up)
+    settled[CROWDED] += crowded
+    settled[CROWDED_UP] += crowded_up
     return count
 
 
@@ -323,6 +369,11 @@ def advance(x, k, tau, state, sum_, free):
     if abs(residual) <= free * tau:
         step = residual / max(free, 1.0)
         rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
+        if abs(residual) * free <= min(state[FEW], 64.0) * tau:
+            # Theta is no further away than the residual, or all is flat up to there; few scores are as near to either kink.
+            state[THETA] = theta + step
+            state[FROM], state[TO] = theta + min(residual, 0.0) - rounding, theta + max(residual, 0.0) + rounding
+            return REDUCE
         # Newton that falls short again and again takes turns with steps too long, and with lines across the bracket.
         short = state[MISSED] > 1.0
         if short and high - low == np.inf:
@@ -332,9 +383,12 @@ def advance(x, k, tau, state, sum_, free):
         inside = low < theta + step < high or (abs(step) <= rounding and abs(residual) <= near)
         if inside and not (short and state[STEPS] % 2.0 == 0.0):
             state[THETA] = theta + step
-            if abs(residual) > near:
+            # A short step from theta of a sample leaves little of itself.
+            sampled = state[DOUBT] > 0.0 and state[STEPS] == 1.0
+            if abs(residual) > near and not (sampled and abs(step) <= 0.0625 * tau):
                 return EVALUATE
-            spread = 0.125 * abs(step) + rounding
+            share = max(min(4.0 * abs(step) / tau, 1.0), 0.125 * 4.0 ** min(state[MISSED], 2.0))
+            spread = share * abs(step) + rounding
             state[FROM], state[TO] = theta + step - spread, theta + step + spread
             return REDUCE
     if state[AT_LOW] - state[AT_HIGH] <= 2.0 * near:
@@ -543,11 +597,38 @@ def _restart(state, near, few):
 
 
 @jit()
+def _glance(some, share, tau):
+    """Theta of the first _SMALLEST scores of a sample by a line between two of its breakpoints; NaN where that says nothing.
+
+    A vector of breakpoints at a time: half of them scores, half scores less tau.
+    """
+    v, nothing = load(some, 0), like(some, 0.0)
+    theta = select(last(some, lanes(some) // 2), v, v - like(some, tau))
+    top, zero = as_integers(like(some, tau)), as_integers(nothing)
+    sum_a, sum_b, sum_c, sum_d = nothing, nothing, nothing, nothing
+    for j in range(0, _SMALLEST, 4):
+        a, b = like(some, np.float64(some[j])) - theta, like(some, np.float64(some[j + 1])) - theta
+        c, d = like(some, np.float64(some[j + 2])) - theta, like(some, np.float64(some[j + 3])) - theta
+        sum_a = sum_a + as_floats(smaller(larger(as_integers(a), zero), top))
+        sum_b = sum_b + as_floats(smaller(larger(as_integers(b), zero), top))
+        sum_c = sum_c + as_floats(smaller(larger(as_integers(c), zero), top))
+        sum_d = sum_d + as_floats(smaller(larger(as_integers(d), zero), top))
+    residual = ((sum_a + sum_b) + (sum_c + sum_d)) - like(some, share * tau * _SMALLEST / some.size)
+    infinity, below = like(some, np.inf), residual >= nothing
+    low, high = largest(select(below, theta, -infinity)), smallest(select(below, infinity, theta))
+    at_low, at_high = smallest(select(below, residual, infinity)), largest(select(below, -infinity, residual))
+    return low + (high - low) * (at_low / (at_low - at_high)) if high - low < np.inf else np.nan
+
+
+@jit()
 def _theta_of_sample(some, share, tau, state):
     """Theta of a sample, as well as it represents its row: its own total is good to the root of it, or so."""
     enough = 0.25 * (1.0 + math.sqrt(share))
     _restart(state, enough, 0.0)
-    state[THETA] = _start(some, share, tau)
+    theta = _glance(some, share, tau)
+    if theta == theta and some.size < 2 * _SMALLEST:
+        return theta
+    state[THETA] = theta if theta == theta else _start(some, share, tau)
     for _ in range(16):
         sum_, free = evaluate(some, state[THETA], tau, 0.0)
         if abs(sum_ - share * tau) <= enough * tau:
@@ -563,7 +644,7 @@ def _theta_of_sample(some, share, tau, state):
 @jit()
 def _sample_size(x):
     """The number of scores in a sample of x: whole vectors of them."""
-    return min(max(x.size // 16, 64), SAMPLE) // lanes(x) * lanes(x)
+    return min(max(x.size // 16, _SMALLEST), SAMPLE) // lanes(x) * lanes(x)
 
 
 @jit()
@@ -615,6 +696,37 @@ def _majority(buffer, low, high):
 
 
 @jit()
+def foresee(x, tau, sample, state):
+    """Where a sample says that too many scores would be set aside, look for crowds, then at a part of the interval."""
+    if x.size < _SAMPLED_FROM or state[TO] == np.inf:
+        return
+    some = sample[: _sample_size(x)]
+    for attempt in range(16):
+        low, high = state[FROM], state[TO]
+        if 1.25 * _between(some, low, high, tau, state) * x.size <= room(x.size) * some.size or high - low >= tau:
+            return
+        if attempt == 0:
+            # From bands apart, so that they differ; or none.
+            state[CROWD], state[CROWD_UP] = _majority(some, low, high), _majority(some, low + tau, high + tau)
+        else:
+            theta = min(max(state[THETA], low), high)
+            state[FROM], state[TO] = theta - 0.5 * (theta - low), theta + 0.5 * (high - theta)
+
+
+@jit()
+def _between(some, low, high, tau, state):
+    """How many scores are from low to high, or that and tau, and in no crowd."""
+    from_, to, from_up, to_up = like(some, low), like(some, high), like(some, low + tau), like(some, high + tau)
+    crowd, crowd_up = like(some, state[CROWD]), like(some, state[CROWD_UP])
+    one, number = integers_like(from_, 1), integers_like(from_, 0)
+    for i in range(0, some.size, lanes(some)):
+        v = load(some, i)
+        near = ((v >= from_) & (v <= to)) | ((v >= from_up) & (v <= to_up))
+        number = add_where(near & (v != crowd) & (v != crowd_up), number, one)
+    return total(number)
+
+
+@jit()
 def narrow_down(x, tau, buffer, state):
     """What to do if too many scores are open, a full buffer of them at hand.
 
@@ -650,11 +762,11 @@ def _start(x, k, tau):
     for i in range(0, whole, width):
         v = broad(x, load(x, i))
         sum_ = add_where((v - v) == zero, sum_, v)
-    size = total(sum_)
+    all_ = total(sum_)
     for i in range(whole, x.size):
         u = np.float64(x[i])
-        size += u if u - u == 0.0 else 0.0
-    return (size - k * tau) / x.size
+        all_ += u if u - u == 0.0 else 0.0
+    return (all_ - k * tau) / x.size
 
 
 @jit()
@@ -687,6 +799,7 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
             look_aside(x, k, tau, sample, state, other)
             action = EVALUATE
         while action == REDUCE:
+            foresee(x, tau, sample, state)
             pivot = pivot_for(state[FROM], tau)
             settled[:] = 0.0
             count = reduce(x, state[FROM], state[TO], tau, pivot, state[CROWD], state[CROWD_UP], buffer, settled)

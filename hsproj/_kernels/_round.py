@@ -20,6 +20,7 @@ from hsproj._kernels._long import (
 )
 from hsproj._kernels._simd import (
     add_where,
+    any_of,
     as_floats,
     as_integers,
     bits,
@@ -167,12 +168,26 @@ def sharpen(x, k, tau, answer, terms):
 
 
 @jit()
-def enclose(u, minus_c, delta, tau, inverse, shift, error):
-    """Two floats between which (u - c - delta) / tau rounds, each a lane; nearly always the same float twice."""
-    d, e = two_sum(u, minus_c)
-    p = fma(d, inverse, shift)
-    remainder = fma(-p, tau, d) + (e - delta)  # inverse * remainder is what is missing from p
-    return p + fma(remainder, inverse, -error), p + fma(remainder, inverse, error)
+def on_grid(theta, rest, scale):
+    """(c, delta), theta + rest but for the rounding of delta: c a multiple of the last place of scores below scale / 8.
+
+    So `enclose` knows what a score less c loses, whichever of the two is larger.
+    """
+    c = (theta + scale) - scale
+    return c, (theta - c) + rest
+
+
+@jit()
+def enclose(u, minus_c, tau, inverse, low_shift, high_shift):
+    """Two floats between which (u - c - delta) / tau rounds, each a lane; nearly always the same float twice.
+
+    For a c of `on_grid`. The shifts are -delta / tau, less and plus a bound on the error.
+    """
+    d = u + minus_c
+    e = u - (d - minus_c)
+    p = d * inverse
+    remainder = fma(-p, tau, d) + e  # inverse * remainder is what is missing from p, but for delta
+    return p + fma(remainder, inverse, low_shift), p + fma(remainder, inverse, high_shift)
 
 
 @jit()
@@ -221,13 +236,13 @@ def settle_narrow(x, u, minus_c, delta, tau, p):
 
 
 @jit()
-def _quotients(x, v, minus_c, delta, tau, inverse, shift, error):
-    """(p, doubt): the entries (v - c - delta) / tau rounded, and where that may be wrong. For free scores."""
+def _quotients(x, v, minus_c, tau, inverse, shift, error):
+    """(p, doubt, tiny): (v - c - delta) / tau rounded, where that may be wrong, and where it says nothing. Of free scores."""
     if is_narrow(x):
         p = fma(broad(x, v) + minus_c, inverse, shift)
-        return like(x, p), next_to_midpoint(p) | (p < error)
-    low, high = enclose(broad(x, v), minus_c, delta, tau, inverse, shift, error)
-    return like(x, high), low != high
+        return like(x, p), next_to_midpoint(p), p < error
+    low, high = enclose(broad(x, v), minus_c, tau, inverse, shift - error, shift + error)
+    return like(x, high), low < high, high != high
 
 
 @jit()
@@ -237,28 +252,37 @@ def round_row(x, k, tau, answer, out, terms):
     step = lanes(x)
     theta, rest, error = threshold_pair(answer)
     error = 2.0 * error / tau
-    error = max(error * 2.0**49, TINY) if is_narrow(x) else error + 2.0**-99 * (1.0 + abs(theta) / tau)
-    minus_c, delta, width, inverse = broad(x, -theta), broad(x, rest), broad(x, tau), broad(x, 1.0 / tau)
+    if is_narrow(x):
+        error = max(error * 2.0**49, TINY)
+    else:
+        error += 2.0**-98 * (1.0 + abs(theta) / tau)
+        theta, rest = on_grid(theta, rest, 8.0 * (abs(theta) + 2.0 * tau))
+    minus_c, width, inverse = broad(x, -theta), broad(x, tau), broad(x, 1.0 / tau)
     shift, slack = broad(x, -rest / tau), broad(x, error)
     supported, full = like(x, ceil_like(x, answer[SUPPORT_FROM])), like(x, ceil_like(x, answer[SATURATED_FROM]))
     zero, one = like(x, 0.0), like(x, 1.0)
+    # Entries grow with their scores: if the lowest that is not 0 is not tiny, none is.
+    _p, _doubt, any_tiny = _quotients(x, supported, minus_c, width, inverse, shift, slack)
     sharp = False
     for block in range(0, n, _BLOCK):
         end = min(block + _BLOCK, n)
-        doubts = 0
+        doubts = any_tiny
         i = block
         while i < end:
             start = min(i, n - step)
             v = load(x, start)
-            p, doubt = _quotients(x, v, minus_c, delta, width, inverse, shift, slack)
-            store(out, start, select(v >= supported, smaller(p, one), zero))
-            doubts |= bits(doubt & (v >= supported) & (v < full))
+            p, doubt, _tiny = _quotients(x, v, minus_c, width, inverse, shift, slack)
+            inside = v >= supported
+            store(out, start, select(inside, smaller(p, one), zero))
+            doubts = doubts | (doubt & inside & (v < full))
             i += step
-        while doubts != 0 and block < end:
+        if not any_of(doubts):
+            continue
+        while block < end:
             start = min(block, n - step)
             v = load(x, start)
-            p, doubt = _quotients(x, v, minus_c, delta, width, inverse, shift, slack)
-            left = bits(doubt & (v >= supported) & (v < full))
+            p, doubt, tiny = _quotients(x, v, minus_c, width, inverse, shift, slack)
+            left = bits((doubt | tiny) & (v >= supported) & (v < full))
             while left != 0:
                 j = start + lowest_bit(left)
                 if not entry(np.float64(x[j]), tau, answer, out, j, terms):

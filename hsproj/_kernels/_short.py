@@ -22,7 +22,17 @@ from hsproj._kernels._long import (
     SMALLEST,
     SUPPORT_FROM,
 )
-from hsproj._kernels._round import TERMS, TINY, enclose, entry, next_to_midpoint, settle, settle_narrow, sharpen
+from hsproj._kernels._round import (
+    TERMS,
+    TINY,
+    enclose,
+    entry,
+    next_to_midpoint,
+    on_grid,
+    settle,
+    settle_narrow,
+    sharpen,
+)
 from hsproj._kernels._simd import (
     EIGHT,
     add_where,
@@ -37,20 +47,25 @@ from hsproj._kernels._simd import (
     larger,
     load,
     load_eight,
+    lowest_bit,
+    narrowed,
     select,
     size,
     smaller,
     store,
     store_eight,
-    through_float32,
     to_floats,
     transpose,
+    widened,
 )
 
 PAIRS, LONGEST = 24, 128
 """Up to how many scores comparing all of them with each other is the quicker way, and sharing vectors between rows."""
-_MOST_STEPS = 16
+_MOST_STEPS, _HASTE = 16, 2.0**-10
 LANES = EIGHT
+_BLOCK = 64  # entries, a bit each
+# The largest float, nearly: what scores up to LARGEST times HUGE / LARGEST do not exceed, even added up.
+HUGE = 2.0**1015
 # As in `_project`.
 _DONE, _UNPROVED, _UNROUNDED = range(3)
 # What is known of each lane, in rows of scratch.
@@ -88,9 +103,9 @@ def _exceed(scores, n, tau, below, above):
 @jit()
 def _evaluate(scores, n, theta, tau):
     """(sum of clip(x - theta, 0, tau), number of scores with theta <= x <= theta + tau), each a lane."""
-    zero, none, top = broad(scores, 0.0), integers_like(theta, 0), as_integers(tau)
-    one = integers_like(theta, 1)
-    sum_a, free_a, sum_b, free_b = zero, none, zero, none
+    zero, one, top = broad(scores, 0.0), broad(scores, 1.0), as_integers(tau)
+    none = as_integers(zero)
+    sum_a, free_a, sum_b, free_b = zero, zero, zero, zero
     for i in range(0, n - 1, 2):
         d, e = as_integers(load(scores, i * LANES) - theta), as_integers(load(scores, (i + 1) * LANES) - theta)
         c, f = smaller(larger(d, none), top), smaller(larger(e, none), top)
@@ -100,7 +115,7 @@ def _evaluate(scores, n, theta, tau):
         d = as_integers(load(scores, (n - 1) * LANES) - theta)
         c = smaller(larger(d, none), top)
         sum_a, free_a = sum_a + as_floats(c), add_where(c == d, free_a, one)
-    return sum_a + sum_b, to_floats(free_a + free_b)
+    return sum_a + sum_b, free_a + free_b
 
 
 @jit()
@@ -128,15 +143,15 @@ def _sample(scores, n, k, tau, some, below, above):
 
 
 @jit()
-def _search(scores, n, k, tau, theta, below, above):
-    """Theta to working precision where that takes a few steps; else anything. Starts at `theta`, then looks next to it."""
+def _search(scores, n, k, tau, theta, below, above, haste):
+    """Theta to working precision where that takes a few steps; else anything. Starts at `theta`, then looks next to it.
+
+    With `haste`, up to where steps have become short all of a sudden and so few scores, or so, lie next to the last one.
+    """
     zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
-    lowest, highest = infinity, -infinity
-    for i in range(n):
-        x = load(scores, i * LANES)
-        lowest, highest = smaller(x, lowest), larger(x, highest)
-    lowest = lowest - tau
     low, high, at_low, at_high = -infinity, infinity, infinity, -infinity
+    lowest, highest, seen = -infinity, infinity, False
+    hasty, before = broad(scores, haste) * tau * tau, infinity
     close, noise = broad(scores, 2.0**-40), broad(scores, 2.0**-40) * (k + one) * tau
     for step in range(_MOST_STEPS):
         sum_, free = _evaluate(scores, n, theta, tau)
@@ -148,16 +163,25 @@ def _search(scores, n, k, tau, theta, below, above):
         newton = theta + move
         reliable = (size(residual) <= free * tau) & (newton > low) & (newton < high)
         done = ((free == zero) & (size(residual) <= noise)) | (
-            (free > zero) & (size(move) <= close * (size(theta) + tau))
+            (free > zero)
+            & ((size(move) <= close * (size(theta) + tau)) | ((free * move * move <= hasty) & (size(move) <= before)))
         )
+        before = broad(scores, 0.125) * size(move)
         if step % 2 == 0:
             between = low + (high - low) * (at_low / (at_low - at_high))
         else:
             # A score of the row, or else the middle: where scores are spread over many scales, a line leads nowhere.
             between = load(scores, (step * 37 % n) * LANES)
             between = select((between > low) & (between < high), between, broad(scores, 0.5) * (low + high))
+        bounded = (low > -infinity) & (high < infinity)
+        if not seen and any_of(~(done | reliable | bounded)):
+            seen, lowest, highest = True, infinity, -infinity
+            for i in range(n):
+                x = load(scores, i * LANES)
+                lowest, highest = smaller(x, lowest), larger(x, highest)
+            lowest = lowest - tau
         outward = select(rising, select(above > theta, above, highest), select(below < theta, below, lowest))
-        other = select((low > -infinity) & (high < infinity), between, outward)
+        other = select(bounded, between, outward)
         theta = select(done, select(free > zero, newton, theta), select(reliable, newton, other))
         if bits(done) == (1 << LANES) - 1:
             break
@@ -199,7 +223,7 @@ def gather(rows, first, count, scores):
         )
         at = min(i, n - EIGHT) * LANES
         for v in literal_unroll(block):
-            store(scores, at, v)
+            store(scores, at, widened(v))
             at += LANES
         i += EIGHT
 
@@ -220,14 +244,14 @@ def scatter(scores, first, count, out):
         at = start * LANES
         block = transpose(
             (
-                load(scores, at),
-                load(scores, at + LANES),
-                load(scores, at + 2 * LANES),
-                load(scores, at + 3 * LANES),
-                load(scores, at + 4 * LANES),
-                load(scores, at + 5 * LANES),
-                load(scores, at + 6 * LANES),
-                load(scores, at + 7 * LANES),
+                narrowed(out, load(scores, at)),
+                narrowed(out, load(scores, at + LANES)),
+                narrowed(out, load(scores, at + 2 * LANES)),
+                narrowed(out, load(scores, at + 3 * LANES)),
+                narrowed(out, load(scores, at + 4 * LANES)),
+                narrowed(out, load(scores, at + 5 * LANES)),
+                narrowed(out, load(scores, at + 6 * LANES)),
+                narrowed(out, load(scores, at + 7 * LANES)),
             )
         )
         at = first * n + start
@@ -238,41 +262,33 @@ def scatter(scores, first, count, out):
 
 
 @jit()
-def _solve(scores, n, known, lower, needed, upper, spare, exactly):
+def _solve(scores, n, known, lower, needed, upper, spare):
     """Take the entries with lower > needed as support, those with upper >= spare as saturated, and prove it, lane by lane.
 
-    The bits of the lanes where that worked; fills `known`. Sums of free scores are exact if two floats can hold them and
-    `exactly` is asked for, and within 2^-90 of their size else.
+    The bits of the lanes where that worked; fills `known`. Sums of free scores are exact if two floats can hold them.
     """
     k, tau = load(known, _K * LANES), load(known, _TAU * LANES)
     zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
     none, unit = integers_like(zero, 0), integers_like(zero, 1)
     free_count, full_count = none, none
     sum_, rest, lost = zero, zero, zero
-    finite = zero == zero
     zero_max, free_min, free_max, saturated_min = -infinity, infinity, -infinity, infinity
+    finite, scale = zero, broad(scores, HUGE / LARGEST)
     for i in range(n):
         x = load(scores, i * LANES)
         supported = load(lower, i * LANES) > needed
         full = load(upper, i * LANES) >= spare
         inside = supported & ~full
         free_count, full_count = add_where(inside, free_count, unit), add_where(full, full_count, unit)
-        finite = finite & (size(x) <= broad(scores, LARGEST))  # and no NaN
+        finite = fma(x, scale, finite)  # or not, if x is not, or is beyond LARGEST
         zero_max = larger(select(supported, -infinity, x), zero_max)
         free_min = smaller(select(inside, x, infinity), free_min)
         free_max = larger(select(inside, x, -infinity), free_max)
         saturated_min = smaller(select(full, x, infinity), saturated_min)
         sum_, error = two_sum(sum_, select(inside, x, zero))
-        if exactly:
-            rest, error = two_sum(rest, error)
-            lost = lost + size(error)
-        else:
-            rest = rest + error
+        rest, error = two_sum(rest, error)
+        lost = lost + size(error)
     free, saturated = to_floats(free_count), to_floats(full_count)
-    if not exactly:
-        # n errors of at most half the last place of the sum, added up with at most so much lost of each.
-        reach = larger(size(free_min), size(free_max))
-        lost = select(free > zero, free * reach, zero) * broad(scores, n * n * 2.0**-106)
     missing = k - saturated
     taken, taken_rest = two_product(-tau, missing)
     numerator, error = two_sum(sum_, taken)
@@ -302,12 +318,68 @@ def _solve(scores, n, known, lower, needed, upper, spare, exactly):
     store(known, _ERROR * LANES, lost)
     store(known, _SUPPORT * LANES, smaller(free_min, saturated_min))
     store(known, _SATURATED * LANES, saturated_min)
-    return bits((proved | vertex) & finite)
+    return bits((proved | vertex) & (size(finite) < infinity))
 
 
 @jit()
-def _round(out, scores, n, known, doubts):
-    """Put p where the scores were, rounded; which entries of which lanes are doubtful."""
+def _solve_at(scores, n, known, theta):
+    """Take the sets of theta, and prove them: as `_solve`, with sums within 2^-84 of the size of scores that can be free.
+
+    Their own theta must be closer to the one given than that is to any kink. The bits, and a theta for another try.
+    """
+    k, tau = load(known, _K * LANES), load(known, _TAU * LANES)
+    zero, one, infinity = broad(scores, 0.0), broad(scores, 1.0), broad(scores, np.inf)
+    up, size_ = theta + tau, size(theta) + tau
+    reach = size_ + tau  # more than the size of a free score
+    grid = broad(scores, 256.0) * reach
+    support, full_count, sum_, rest = zero, zero, zero, zero
+    finite, scale = zero, broad(scores, HUGE / LARGEST)
+    room, room_up = as_integers(infinity), as_integers(infinity)
+    for i in range(0, n * LANES, LANES):
+        x = load(scores, i)
+        above, full = x > theta, x >= up
+        room, room_up = smaller(as_integers(size(x - theta)), room), smaller(as_integers(size(x - up)), room_up)
+        support, full_count = add_where(above, support, one), add_where(full, full_count, one)
+        finite = fma(x, scale, finite)  # or not, if x is not, or is beyond LARGEST
+        inside = above & ~full
+        h = (grid + x) - grid
+        sum_, rest = add_where(inside, sum_, h), add_where(inside, rest, x - h)
+    free = support - full_count
+    missing = k - full_count
+    taken, taken_rest = two_product(-tau, missing)
+    numerator, error = two_sum(sum_, taken)
+    rest, more = two_sum(rest, taken_rest)
+    rest, last = two_sum(rest, error)
+    lost = (free * reach) * broad(scores, n * 2.0**-96) + (size(more) + size(last))
+    numerator, rest = two_sum(numerator, rest)
+    room, room_up = as_floats(room), as_floats(room_up)
+    # On a vertex any theta between the scores serves; the middle is far from both. Free scores may have to be all 0, or 1.
+    some, half = free > zero, broad(scores, 0.5)
+    other = select(some, numerator / larger(free, one), theta)
+    other = select(some & (missing == free), theta - half * room, other)
+    other = select(some & (missing == zero), theta + half * room_up, other)
+    vertex = (free == zero) & (missing == zero)
+    theta = select(vertex, theta + half * (room_up - room), theta)
+    room = select(vertex, half * (room + room_up), smaller(room, room_up))
+    tolerance = broad(scores, 2.0**-48) * (size(numerator) + (free + one) * size_)
+    proved = size(fma(-free, theta, numerator)) + tolerance < free * room
+    proved = proved & (missing > zero) & (missing < free)
+    vertex = vertex & (room > broad(scores, 2.0**-48) * size_)
+    numerator, rest = select(vertex, theta, numerator), select(vertex, zero, rest)
+    store(known, _NUMERATOR * LANES, numerator)
+    store(known, _REST * LANES, rest)
+    store(known, _COUNT * LANES, free)
+    store(known, _ERROR * LANES, lost)
+    # Between the scores of different sets, where these are proved; else a score at a kink is 0, or 1.
+    little = broad(scores, 2.0**-50) * size_
+    store(known, _SUPPORT * LANES, theta + larger(half * room, little))
+    store(known, _SATURATED * LANES, (theta + tau) - little)
+    return bits((proved | vertex) & (size(finite) < infinity)), other
+
+
+@jit()
+def _round(out, scores, n, known, p, doubts):
+    """Fill p, rounded; the bits of lanes with entries that are still in doubt, which `doubts` then tells, entry by entry."""
     one, zero = broad(scores, 1.0), broad(scores, 0.0)
     tau, count = load(known, _TAU * LANES), larger(load(known, _COUNT * LANES), one)
     numerator, supported, full = (
@@ -322,35 +394,52 @@ def _round(out, scores, n, known, doubts):
     c, delta = two_sum(c, delta)
     inverse = one / tau
     off = broad(scores, 2.0) * (load(known, _ERROR * LANES) + broad(scores, 2.0**-102) * size(c)) * inverse
-    error = off + broad(scores, 2.0**-99) * (one + size(c) * inverse)
+    error = off + broad(scores, 2.0**-98) * (one + size(c) * inverse)
     tiny = larger(off * broad(scores, 2.0**49), broad(scores, TINY))
     shift, minus_c = -delta * inverse, -c
-    any_doubt = 0
-    for i in range(n):
-        u = load(scores, i * LANES)
-        if is_narrow(out):
-            p = fma(u + minus_c, inverse, shift)
-            doubt = next_to_midpoint(p) | (p < tiny)
-        else:
-            low, p = enclose(u, minus_c, delta, tau, inverse, shift, error)
-            doubt = low != p
-        doubt = doubt & (u >= supported) & (u < full)
-        if any_of(doubt):
-            able = exact & (p >= tiny)
+    grid_c, grid_delta = on_grid(c, delta, broad(scores, 8.0) * (size(c) + (tau + tau)))
+    grid_shift = -grid_delta * inverse
+    minus_grid, low_shift, high_shift = -grid_c, grid_shift - error, grid_shift + error
+    # Entries grow with their scores: if the lowest that is not 0 is not tiny, none is.
+    any_tiny = is_narrow(out) and any_of(fma(supported + minus_c, inverse, shift) < tiny)
+    unsettled = 0
+    for block in range(0, n, _BLOCK):
+        end = min(block + _BLOCK, n)
+        left_open = np.int64(-1) if any_tiny else np.int64(0)
+        for i in range(block, end):
+            u = load(scores, i * LANES)
+            inside = u >= supported
             if is_narrow(out):
-                settled, sure = settle_narrow(scores, u, minus_c, delta, tau, p)
+                q = fma(u + minus_c, inverse, shift)
+                doubt = next_to_midpoint(q)
             else:
-                settled, sure = settle(scores, u, minus_c, delta, tau, low, p)
-            sure = sure & able & doubt
-            p, left = select(sure, settled, p), bits(doubt & ~sure)
-            any_doubt |= left
-            doubts[i] = left
-        else:
-            doubts[i] = 0.0
-        if is_narrow(out):
-            p = through_float32(p)
-        store(scores, i * LANES, select(u >= supported, smaller(p, one), zero))
-    return any_doubt
+                low, q = enclose(u, minus_grid, tau, inverse, low_shift, high_shift)
+                doubt = low < q
+            if any_of(doubt & inside & (u < full)):
+                left_open |= np.int64(1) << (i - block)
+            store(p, i * LANES, select(inside, smaller(q, one), zero))
+        while left_open != 0 and block + lowest_bit(left_open) < end:
+            i = block + lowest_bit(left_open)
+            left_open &= left_open - 1
+            u = load(scores, i * LANES)
+            if is_narrow(out):
+                q = fma(u + minus_c, inverse, shift)
+                doubt = next_to_midpoint(q) | (q < tiny)
+                settled, sure = settle_narrow(scores, u, minus_c, delta, tau, q)
+            else:
+                low, q = enclose(u, minus_grid, tau, inverse, low_shift, high_shift)
+                doubt = low < q
+                settled, sure = settle(scores, u, minus_c, delta, tau, low, q)
+            doubt = doubt & (u >= supported) & (u < full)
+            sure = doubt & sure & exact & (q >= tiny)
+            store(p, i * LANES, select(sure, smaller(settled, one), load(p, i * LANES)))
+            left = bits(doubt & ~sure)
+            if left != 0:
+                if unsettled == 0:
+                    doubts[:n] = 0.0
+                unsettled |= left
+                doubts[i] = left
+    return unsettled
 
 
 @jit()
@@ -360,27 +449,35 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
     width = n * LANES
     scores, below, above = scratch[:width], scratch[width : 2 * width], scratch[2 * width : 3 * width]
     known, rest = scratch[3 * width : 3 * width + 9 * LANES], scratch[3 * width + 9 * LANES :]
-    answer, terms, doubts = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS], below
+    zero, smallest = broad(scratch, 0.0), broad(scratch, SMALLEST)
+    answer, terms, p, doubts = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS], above, below
     for first in range(0, m, LANES):
         count = min(LANES, m - first)
-        usable = 0
         gather(rows, first, count, scores)
-        for lane in range(LANES):
-            r = first + min(lane, count - 1)
-            known[_K * LANES + lane] = k[r]
-            known[_TAU * LANES + lane] = tau[r]
-            if (k[r] == 0.0 or k[r] >= SMALLEST) and SMALLEST <= tau[r] <= LARGEST:
-                usable |= 1 << lane
-        totals, tau_s = load(known, _K * LANES), load(known, _TAU * LANES)
+        if count == LANES:
+            totals, tau_s = load_eight(k, first), load_eight(tau, first)
+            store(known, _K * LANES, totals)
+            store(known, _TAU * LANES, tau_s)
+        else:
+            for lane in range(LANES):
+                r = first + min(lane, count - 1)
+                known[_K * LANES + lane], known[_TAU * LANES + lane] = k[r], tau[r]
+            totals, tau_s = load(known, _K * LANES), load(known, _TAU * LANES)
+        safe = (tau_s >= smallest) & (tau_s <= broad(scratch, LARGEST)) & ((totals >= smallest) | (totals == zero))
+        usable = bits(safe)
         if n <= PAIRS:
             _exceed(scores, n, tau_s, below, above)
             spare = (broad(scores, np.float64(n)) - totals) * tau_s
-            usable &= _solve(scores, n, known, below, -totals * tau_s, above, spare, True)
+            usable &= _solve(scores, n, known, below, -totals * tau_s, above, spare)
         else:
             some, lower, upper = below[: 8 * LANES], below[8 * LANES : 16 * LANES], below[16 * LANES : 24 * LANES]
             theta, lower_score, upper_score = _sample(scores, n, totals, tau_s, some, lower, upper)
-            theta = _search(scores, n, totals, tau_s, theta, lower_score, upper_score)
-            usable &= _solve(scores, n, known, scores, theta, scores, theta + tau_s, False)
+            theta = _search(scores, n, totals, tau_s, theta, lower_score, upper_score, _HASTE)
+            proved, theta = _solve_at(scores, n, known, theta)
+            if proved & usable != usable:
+                theta = _search(scores, n, totals, tau_s, theta, lower_score, upper_score, 0.0)
+                proved, theta = _solve_at(scores, n, known, theta)
+            usable &= proved
         for lane in range(count):
             status[first + lane] = _DONE if (usable >> lane) & 1 else _UNPROVED
             if bounds.size:
@@ -388,8 +485,8 @@ def project_short(rows, k, tau, out, bounds, status, scratch):
                 bounds[first + lane, 1] = known[_SATURATED * LANES + lane]
         if not out.size:
             continue
-        any_doubt = _round(out, scores, n, known, doubts) & usable
-        scatter(scores, first, count, out)
+        any_doubt = _round(out, scores, n, known, p, doubts) & usable
+        scatter(p, first, count, out)
         if any_doubt == 0:
             continue
         for lane in range(count):

@@ -8,6 +8,7 @@ sums. A vector is as long as 64 bytes of the array it comes from: 8 float64 or 1
 
 import operator
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
@@ -123,28 +124,49 @@ _EIGHT = Vector(types.float64, EIGHT)
 
 @intrinsic
 def load_eight(typing, array, index):
-    """array[index : index + 8] as float64."""
+    """array[index : index + 8]."""
     kind = Vector(array.dtype, EIGHT)
 
     def generate(context, builder, signature, arguments):
-        entries = builder.load(_pointer(context, builder, array, *arguments, kind), align=array.dtype.bitwidth // 8)
-        return entries if kind == _EIGHT else builder.fpext(entries, _llvm(_EIGHT))
+        return builder.load(_pointer(context, builder, array, *arguments, kind), align=array.dtype.bitwidth // 8)
 
-    return _EIGHT(array, types.intp), generate
+    return kind(array, types.intp), generate
 
 
 @intrinsic
 def store_eight(typing, array, index, vector):
-    """array[index : index + 8] = eight float64, rounded to the dtype of the array."""
+    """array[index : index + 8] = eight of its dtype."""
     kind = Vector(array.dtype, EIGHT)
 
     def generate(context, builder, signature, arguments):
-        entries = arguments[2] if kind == _EIGHT else builder.fptrunc(arguments[2], _llvm(kind))
         pointer = _pointer(context, builder, array, *arguments[:2], kind)
-        builder.store(entries, pointer, align=array.dtype.bitwidth // 8)
+        builder.store(arguments[2], pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, _EIGHT), generate
+    return (types.void(array, types.intp, vector), generate) if vector == kind else None
+
+
+@intrinsic
+def widened(typing, vector):
+    """Eight floats as float64."""
+    return (
+        _EIGHT(vector),
+        lambda context, builder, signature, arguments: (
+            arguments[0] if vector == _EIGHT else builder.fpext(arguments[0], _llvm(_EIGHT))
+        ),
+    )
+
+
+@intrinsic
+def narrowed(typing, array, vector):
+    """Eight float64 rounded to the dtype of an array."""
+    kind = Vector(array.dtype, EIGHT)
+    return (
+        kind(array, vector),
+        lambda context, builder, signature, arguments: (
+            arguments[1] if vector == kind else builder.fptrunc(arguments[1], _llvm(kind))
+        ),
+    )
 
 
 @intrinsic
@@ -240,17 +262,6 @@ def integers_like(typing, vector, value):
         return _fill(builder, builder.trunc(arguments[1], ir.IntType(kind.dtype.bitwidth)), kind)
 
     return kind(vector, types.int64), generate
-
-
-@intrinsic
-def through_float32(typing, vector):
-    """Float64 entries rounded to float32."""
-
-    def generate(context, builder, signature, arguments):
-        narrow = builder.fptrunc(arguments[0], _llvm(Vector(types.float32, vector.lanes)))
-        return builder.fpext(narrow, _llvm(vector))
-
-    return vector(vector), generate
 
 
 @intrinsic
@@ -409,6 +420,12 @@ def lowest_bit(typing, number):
     )
 
 
+@intrinsic
+def count_bits(typing, number):
+    """How many bits of an integer are set."""
+    return types.int64(types.int64), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
+
+
 def _define(operation, kind, floats, integers=None, *, sign=None):
     """Give an operator its meaning for two operands of the same type, vectors or masks: methods of LLVM's builder."""
 
@@ -484,18 +501,20 @@ def smaller(a, b):
 
 @jit()
 def largest(v):
-    """The largest of eight lanes."""
+    """The largest of all lanes, as float64."""
+    v = larger(v, swap_8(v))
     v = larger(v, swap_4(v))
     v = larger(v, swap_2(v))
-    return lane(larger(v, swap_1(v)), 0)
+    return np.float64(lane(larger(v, swap_1(v)), 0))
 
 
 @jit()
 def smallest(v):
-    """The smallest of eight lanes."""
+    """The smallest of all lanes, as float64."""
+    v = smaller(v, swap_8(v))
     v = smaller(v, swap_4(v))
     v = smaller(v, swap_2(v))
-    return lane(smaller(v, swap_1(v)), 0)
+    return np.float64(lane(smaller(v, swap_1(v)), 0))
 
 
 @jit()

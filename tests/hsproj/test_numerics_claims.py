@@ -2,12 +2,14 @@
 
 from fractions import Fraction
 
+import numba
 import numpy as np
 import pytest
 from exact_campaign import problem
 
 import hsproj
-from hsproj._kernels import _long, _project
+from hsproj._kernels import _long, _project, _round, _short
+from hsproj._kernels._simd import load
 from hsproj_verify.oracles import exact
 
 
@@ -105,6 +107,74 @@ def test_a_block_of_numbers_on_the_grid_adds_up_exactly_in_any_order(tau: float)
         assert abs(left).max() <= 2.0**-38.67 * tau
         for lanes in (1, 2, 8, 16):
             assert Fraction(float(np.add.reduce(h.reshape(-1, lanes).sum(axis=0)))) == exactly
+
+
+@pytest.mark.parametrize("tau", [1.0, 1.5, 2.0**-40, 2.0**60, 0.1])
+def test_float32_scores_are_on_the_grid_from_where_they_are_not_put_there(tau: float) -> None:
+    rng = np.random.default_rng(9)
+    g = _long.grid(tau)
+    for least in (g * 2.0**-28, 5.0 * tau * 0.99):
+        v = rng.uniform(least, 5.0 * tau, 10_000).astype(np.float32)
+        v = np.append(v, np.float32(g * 2.0**-28)).astype(np.float64)
+        assert ((g + v) - g == v).all()
+
+
+def test_what_a_score_less_c_loses_is_known_for_every_free_score() -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(500):
+        tau = float(2.0 ** rng.uniform(-3, 3))
+        theta = float(rng.choice([1, -1]) * tau * rng.choice([0.0, 1e-9, 0.3, 1.0, 2.0, 1e6]) * rng.uniform(0.5, 1.0))
+        rest = theta * float(rng.uniform(-1, 1)) * 2.0**-53
+        c, delta = _round.on_grid(theta, rest, 8.0 * (abs(theta) + 2.0 * tau))
+        room = Fraction(abs(theta)) + 2 * Fraction(tau)
+        assert abs(Fraction(c) + Fraction(delta) - Fraction(theta) - Fraction(rest)) <= room / 2**102
+        scores = rng.uniform(theta, theta + tau, 30)
+        near_0 = scores * 2.0 ** -rng.integers(0, 70, 30)
+        for u in [*scores.tolist(), *near_0[(near_0 >= theta) & (near_0 <= theta + tau)].tolist()]:
+            d = u - c
+            assert Fraction(d) + Fraction(u - (d + c)) == Fraction(u) - Fraction(c)
+
+
+@numba.njit
+def _solve_at(rows, k, tau, theta, scratch, known):  # type: ignore[no-untyped-def]
+    _short.gather(rows, 0, 8, scratch)
+    known[_short._K * 8 : _short._K * 8 + 8] = k
+    known[_short._TAU * 8 : _short._TAU * 8 + 8] = tau
+    return _short._solve_at(scratch, rows.shape[1], known, load(theta, 0))[0]
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-12, 1e-5, 0.1])
+@pytest.mark.parametrize("n", [25, 60, 128])
+def test_sets_that_are_proved_are_right_and_sums_within_their_bound(n: int, off: float) -> None:
+    # From a theta as far off, in temperatures.
+    rng = np.random.default_rng(n)
+    proofs = 0
+    for offset in (0.0, -0.7, 3.0, 1e7):
+        for tau in (1.5, 0.01):
+            x = offset + rng.choice([1.0, 2.0**-30]) * rng.normal(size=(8, n)).round(int(rng.integers(1, 17)))
+            k = rng.uniform(0.01, n - 0.01, 8).round(int(rng.integers(0, 3))).clip(0.25, n - 0.25)
+            truth = [exact.solve(x[r].tolist(), k[r], tau) for r in range(8)]
+            middle = [answer.threshold for answer in truth]
+            theta = np.array([float(t) for t in middle]) + rng.uniform(-off, off, 8) * tau
+            known = np.zeros(9 * 8)
+            proved = _solve_at(x, k, np.full(8, tau), theta, np.empty(8 * n), known)
+            table = known.reshape(9, 8)
+            for r in range(8):
+                support = table[_short._SUPPORT, r] <= x[r]
+                saturated = table[_short._SATURATED, r] <= x[r]
+                free = np.flatnonzero(support & ~saturated)
+                if (proved >> r) & 1:
+                    proofs += 1
+                    assert tuple(free) == truth[r].free, (offset, tau, r)
+                    assert tuple(np.flatnonzero(saturated)) == truth[r].saturated
+                    assert table[_short._COUNT, r] == len(free)
+                    if len(free):
+                        numerator = sum(map(Fraction, x[r, free].tolist())) - Fraction(tau) * (
+                            Fraction(k[r]) - saturated.sum()
+                        )
+                        held = Fraction(table[_short._NUMERATOR, r]) + Fraction(table[_short._REST, r])
+                        assert abs(held - numerator) <= table[_short._ERROR, r]
+    assert proofs >= (30 if off < 1e-4 else 1)
 
 
 def test_a_row_of_any_length_may_be_declined_by_the_kernel_for_short_rows() -> None:

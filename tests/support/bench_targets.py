@@ -21,14 +21,14 @@ WITHOUT = {
         "add_where(inside, rest, d - h)": "rest",
     },
     "_round.py": {
-        "    return p + fma(remainder, inverse, -error), p + fma(remainder, inverse, error)\n": "    return p, p\n",
+        "    return p + fma(remainder, inverse, low_shift), p + fma(remainder, inverse, high_shift)\n": "    return p, p\n",
         "    return tail <= integers_like(p, 2 * ULPS)\n": "    return p != p\n",
     },
     "_short.py": {
-        "        if exactly:\n            rest, error": "        if False:\n            rest, error",
-        "            rest = rest + error\n": "            pass\n",
-        "        if any_of(doubt):\n": "        if False:\n",
-        "            doubts[i] = 0.0\n": "            pass\n",
+        "        rest, error = two_sum(rest, error)\n        lost = lost + size(error)\n": "",
+        "        h = (grid + x) - grid\n": "        h = x\n",
+        ", add_where(inside, rest, x - h)\n": ", rest\n",
+        "            if any_of(doubt & inside & (u < full)):\n": "            if False:\n",
     },
 }
 """Lines of the kernels, by file, and what they are without the exact stage."""
