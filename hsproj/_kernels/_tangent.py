@@ -126,6 +126,15 @@ def _free_mean(v, source, low, high, scale):
 
 
 @jit()
+def _divide(x, d, divisor, inverse, ordinary):
+    """Differences over the temperature. For float32, a quotient by the reciprocal and its remainder will do."""
+    if is_narrow(x) and ordinary:
+        q = d * inverse
+        return fma(fma(-q, divisor, d), inverse, q)
+    return d / divisor
+
+
+@jit()
 def tangent_rows(v, sources, bounds, temperature, out):
     """See `tangents`, of any rows."""
     m, n = v.shape
@@ -141,9 +150,11 @@ def tangent_rows(v, sources, bounds, temperature, out):
             mean, mean_rest = _free_mean(x, source, low, high, scale)
         if scale == 1.0 and n >= width:
             first, second, divisor, zero = broad(x, mean), broad(x, mean_rest), broad(x, tau), like(x, 0.0)
+            # There nothing that is made of float32 leaves the range of float64.
+            inverse, ordinary = broad(x, 1.0 / tau), 2.0**-300 <= tau <= 2.0**300
             for i in range(0, n, width):
                 start = min(i, n - width)
-                d = ((broad(x, load(x, start)) - first) - second) / divisor
+                d = _divide(x, (broad(x, load(x, start)) - first) - second, divisor, inverse, ordinary)
                 store(y, start, select(load_between(x, start, source, low, high), like(x, d), zero))
         else:
             for i in range(n):

@@ -8,7 +8,7 @@ import pytest
 from exact_campaign import problem
 
 import hsproj
-from hsproj._kernels import _long, _project, _round, _short
+from hsproj._kernels import _long, _project, _round, _short, _tangent
 from hsproj._kernels._simd import load
 from hsproj_verify.oracles import exact
 
@@ -196,3 +196,24 @@ def test_a_few_reductions_are_enough_where_the_next_scores_are_far(monkeypatch: 
         calls.clear()
         _long.locate.py_func(x, k, tau, *scratch, states, settled, np.empty(_long.ANSWER))
         assert len(calls) <= 8
+
+
+@pytest.mark.parametrize(("dtype", "decades"), [("float64", 300), ("float32", 30)])
+def test_products_with_the_jacobian_are_divided_by_tau_as_floats_are(dtype: str, decades: int) -> None:
+    rng = np.random.default_rng(11)
+    low, high = -0.5, 1.0
+    for _ in range(500):
+        n, tau = int(rng.integers(16, 80)), float(10.0 ** rng.choice([rng.uniform(-5, 5), rng.uniform(-250, 250)]))
+        x = rng.normal(size=n).astype(dtype)
+        v = (rng.normal(size=n) + rng.choice([0.0, 1.0, 1e10])) * 10.0 ** rng.choice(
+            [0.0, rng.uniform(-decades, decades)]
+        )
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            v = v.astype(dtype)
+            mean, rest = _tangent._free_mean(v, x, low, high, 1.0)
+            if not abs(mean) < 2.0**969:
+                continue
+            expected = np.where((low <= x) & (x < high), ((v.astype(float) - mean) - rest) / tau, 0.0).astype(dtype)
+        out = np.empty((1, n), dtype)
+        _tangent.tangent_rows(v[None], x[None], np.array([[low, high]]), np.array([tau]), out)
+        np.testing.assert_array_equal(out[0], expected)
