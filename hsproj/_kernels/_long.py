@@ -125,7 +125,9 @@ def evaluate(x, theta, tau, precisely):
 
 
 @jit()
-def _sort_out(v, d, low, high, low_up, high_up, grid, coarse, one, free, saturated, sum_, rest):
+def _sort_out(v, limits, pivot, grid, coarse, one, free, saturated, sum_, rest):
+    low, high, low_up, high_up = limits
+    d = matching(grid, v) - pivot
     inside = (v > high) & (v < low_up)
     above = v > high_up
     free = add_where(inside, free, one)
@@ -196,6 +198,7 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     t_high = like(x, floor_like(x, high))
     t_low_up = like(x, ceil_like(x, low + tau - slack(low, high, tau)))
     t_high_up = like(x, floor_like(x, high + tau + slack(low, high, tau)))
+    limits = (t_low, t_high, t_low_up, t_high_up)
     width = lanes(x)
     c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
     one, none = integers_like(t_low, 1), integers_like(t_low, 0)
@@ -212,34 +215,10 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
         while i + 2 * width <= end:
             v, w = load(x, i), load(x, i + width)
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v,
-                broad(x, v) - c,
-                t_low,
-                t_high,
-                t_low_up,
-                t_high_up,
-                g,
-                coarse,
-                one,
-                free_a,
-                saturated_a,
-                sum_a,
-                rest_a,
+                v, limits, c, g, coarse, one, free_a, saturated_a, sum_a, rest_a
             )
             open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
-                w,
-                broad(x, w) - c,
-                t_low,
-                t_high,
-                t_low_up,
-                t_high_up,
-                g,
-                coarse,
-                one,
-                free_b,
-                saturated_b,
-                sum_b,
-                rest_b,
+                w, limits, c, g, coarse, one, free_b, saturated_b, sum_b, rest_b
             )
             if any_of(open_a | open_b):
                 open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
@@ -253,19 +232,7 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
             start = min(i, x.size - width)
             v = select(last(x, width - (i - start)), load(x, start), like(x, -np.inf))
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v,
-                broad(x, v) - c,
-                t_low,
-                t_high,
-                t_low_up,
-                t_high_up,
-                g,
-                coarse,
-                one,
-                free_a,
-                saturated_a,
-                sum_a,
-                rest_a,
+                v, limits, c, g, coarse, one, free_a, saturated_a, sum_a, rest_a
             )
             if any_of(open_a):
                 open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
@@ -703,7 +670,8 @@ def foresee(x, tau, sample, state):
     some = sample[: _sample_size(x)]
     for attempt in range(16):
         low, high = state[FROM], state[TO]
-        if 1.25 * _between(some, low, high, tau, state) * x.size <= room(x.size) * some.size or high - low >= tau:
+        enough = room(x.size) * some.size
+        if not high < low + tau or 1.25 * _between(some, low, high, tau, state) * x.size <= enough:
             return
         if attempt == 0:
             # From bands apart, so that they differ; or none.
