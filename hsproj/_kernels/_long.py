@@ -66,7 +66,8 @@ ANSWER = 7
 
 LARGEST, SMALLEST = 2.0**900, 2.0**-450
 MOST_STEPS = 60
-_SAMPLED_FROM, _SMALLEST, SAMPLE = 129, 64, 8192  # shorter rows come here only if sharing vectors did not settle them
+_SAMPLED_FROM, SAMPLE = 129, 8192  # shorter rows come here only if sharing vectors did not settle them
+_FORESEEN_FROM = 4096  # in shorter rows a pass costs no more than some scores set aside
 _EVALUATED = 1024  # at a time, in sums of the dtype of x
 BLOCK = 512  # at a time, in exact sums
 
@@ -336,7 +337,8 @@ def advance(x, k, tau, state, sum_, free):
     if abs(residual) <= free * tau:
         step = residual / max(free, 1.0)
         rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
-        if abs(residual) * free <= min(state[FEW], 64.0) * tau:
+        large = x.size >= _FORESEEN_FROM
+        if large and abs(residual) * free <= 16.0 * tau:
             # Theta is no further away than the residual, or all is flat up to there; few scores are as near to either kink.
             state[THETA] = theta + step
             state[FROM], state[TO] = theta + min(residual, 0.0) - rounding, theta + max(residual, 0.0) + rounding
@@ -351,10 +353,10 @@ def advance(x, k, tau, state, sum_, free):
         if inside and not (short and state[STEPS] % 2.0 == 0.0):
             state[THETA] = theta + step
             # A short step from theta of a sample leaves little of itself.
-            sampled = state[DOUBT] > 0.0 and state[STEPS] == 1.0
-            if abs(residual) > near and not (sampled and abs(step) <= 0.0625 * tau):
+            sampled = large and state[DOUBT] > 0.0 and state[STEPS] == 1.0
+            if abs(residual) > near and not (sampled and abs(step) <= 0.03125 * tau):
                 return EVALUATE
-            share = max(min(4.0 * abs(step) / tau, 1.0), 0.125 * 4.0 ** min(state[MISSED], 2.0))
+            share = 0.125 * 4.0 ** min(state[MISSED], 2.0) if large else 0.125
             spread = share * abs(step) + rounding
             state[FROM], state[TO] = theta + step - spread, theta + step + spread
             return REDUCE
@@ -564,38 +566,11 @@ def _restart(state, near, few):
 
 
 @jit()
-def _glance(some, share, tau):
-    """Theta of the first _SMALLEST scores of a sample by a line between two of its breakpoints; NaN where that says nothing.
-
-    A vector of breakpoints at a time: half of them scores, half scores less tau.
-    """
-    v, nothing = load(some, 0), like(some, 0.0)
-    theta = select(last(some, lanes(some) // 2), v, v - like(some, tau))
-    top, zero = as_integers(like(some, tau)), as_integers(nothing)
-    sum_a, sum_b, sum_c, sum_d = nothing, nothing, nothing, nothing
-    for j in range(0, _SMALLEST, 4):
-        a, b = like(some, np.float64(some[j])) - theta, like(some, np.float64(some[j + 1])) - theta
-        c, d = like(some, np.float64(some[j + 2])) - theta, like(some, np.float64(some[j + 3])) - theta
-        sum_a = sum_a + as_floats(smaller(larger(as_integers(a), zero), top))
-        sum_b = sum_b + as_floats(smaller(larger(as_integers(b), zero), top))
-        sum_c = sum_c + as_floats(smaller(larger(as_integers(c), zero), top))
-        sum_d = sum_d + as_floats(smaller(larger(as_integers(d), zero), top))
-    residual = ((sum_a + sum_b) + (sum_c + sum_d)) - like(some, share * tau * _SMALLEST / some.size)
-    infinity, below = like(some, np.inf), residual >= nothing
-    low, high = largest(select(below, theta, -infinity)), smallest(select(below, infinity, theta))
-    at_low, at_high = smallest(select(below, residual, infinity)), largest(select(below, -infinity, residual))
-    return low + (high - low) * (at_low / (at_low - at_high)) if high - low < np.inf else np.nan
-
-
-@jit()
 def _theta_of_sample(some, share, tau, state):
     """Theta of a sample, as well as it represents its row: its own total is good to the root of it, or so."""
     enough = 0.25 * (1.0 + math.sqrt(share))
     _restart(state, enough, 0.0)
-    theta = _glance(some, share, tau)
-    if theta == theta and some.size < 2 * _SMALLEST:
-        return theta
-    state[THETA] = theta if theta == theta else _start(some, share, tau)
+    state[THETA] = _start(some, share, tau)
     for _ in range(16):
         sum_, free = evaluate(some, state[THETA], tau, 0.0)
         if abs(sum_ - share * tau) <= enough * tau:
@@ -611,7 +586,7 @@ def _theta_of_sample(some, share, tau, state):
 @jit()
 def _sample_size(x):
     """The number of scores in a sample of x: whole vectors of them."""
-    return min(max(x.size // 16, _SMALLEST), SAMPLE) // lanes(x) * lanes(x)
+    return min(max(x.size // 16, 64), SAMPLE) // lanes(x) * lanes(x)
 
 
 @jit()
@@ -665,7 +640,7 @@ def _majority(buffer, low, high):
 @jit()
 def foresee(x, tau, sample, state):
     """Where a sample says that too many scores would be set aside, look for crowds, then at a part of the interval."""
-    if x.size < _SAMPLED_FROM or state[TO] == np.inf:
+    if x.size < _FORESEEN_FROM or state[TO] == np.inf:
         return
     some = sample[: _sample_size(x)]
     for attempt in range(16):
