@@ -338,7 +338,7 @@ def advance(x, k, tau, state, sum_, free):
         step = residual / max(free, 1.0)
         rounding = eps * (4.0 * (k + 1.0) * tau / (free + 1.0) + abs(theta) + tau)
         large = x.size >= _FORESEEN_FROM
-        if large and abs(residual) * free <= 16.0 * tau:
+        if large and abs(residual) <= 0.0625 * tau and abs(residual) * free <= 16.0 * tau:
             # Theta is no further away than the residual, or all is flat up to there; few scores are as near to either kink.
             state[THETA] = theta + step
             state[FROM], state[TO] = theta + min(residual, 0.0) - rounding, theta + max(residual, 0.0) + rounding
@@ -415,6 +415,9 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
         for j in range(count):
             if buffer[j] < np.inf:
                 high = max(high, buffer[j])
+        for crowd, number in ((state[CROWD], settled[CROWDED]), (state[CROWD_UP], settled[CROWDED_UP])):
+            if number > 0.0:
+                high = max(high, crowd)
         high += 2.0**-40 * (abs(high) + tau)
     theta = min(max(state[THETA], low), high)
     support_end, saturated_end = np.nextafter(high, np.inf), high + tau + slack(low, high, tau)
@@ -659,7 +662,8 @@ def foresee(x, tau, sample, state):
 @jit()
 def _between(some, low, high, tau, state):
     """How many scores are from low to high, or that and tau, and in no crowd."""
-    from_, to, from_up, to_up = like(some, low), like(some, high), like(some, low + tau), like(some, high + tau)
+    from_, to = like(some, ceil_like(some, low)), like(some, floor_like(some, high))
+    from_up, to_up = like(some, ceil_like(some, low + tau)), like(some, floor_like(some, high + tau))
     crowd, crowd_up = like(some, state[CROWD]), like(some, state[CROWD_UP])
     one, number = integers_like(from_, 1), integers_like(from_, 0)
     for i in range(0, some.size, lanes(some)):
@@ -678,6 +682,7 @@ def narrow_down(x, tau, buffer, state):
     low, high = state[FROM], state[TO]
     state[STEPS] += 1.0
     if high == np.inf:
+        state[PRECISELY] = 1.0
         return EVALUATE
     if state[SOUGHT] != low:
         state[SOUGHT] = low

@@ -116,6 +116,35 @@ def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: py
     assert p[0].tolist() == [0.5, 0.5, 0.0]
 
 
+def _few_scores_over_a_cluster(
+    rng: np.random.Generator, n: int, few: int, top: float, spread: np.ndarray
+) -> np.ndarray:
+    x = 1e-4 * spread
+    x[rng.choice(n, few, replace=False)] = top
+    return x
+
+
+def test_a_few_high_scores_over_a_tight_cluster_are_for_the_quick_stage() -> None:
+    # The search came to the cluster from above, by parts of its last step.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = _few_scores_over_a_cluster(rng, 200_000, 9, 1.0, rng.normal(size=200_000))
+        assert abs(hsproj.project(x, 8.1).sum() - 8.1) < 1e-9
+    # High scores that are equal are a crowd, so they are counted, and not set aside.
+    for seed, k in ((1, 7.2), (2, 7.92)):
+        rng = np.random.default_rng(seed)
+        x = _few_scores_over_a_cluster(rng, 3000, 8, 1.0001, rng.exponential(size=3000))
+        assert hsproj.project(x, k).tolist() == exact.solve(x.tolist(), k).nearest(x.dtype).tolist()
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "tau"), [(20_000, 6.0, 1.0), (20_000, 6000.0, 0.1), (200_000, 6e4, 0.1), (5000, 6.0, 1.0)]
+)
+def test_crowds_of_float32_next_to_the_interval_are_not_in_it(n: int, k: float, tau: float) -> None:
+    x = (1e6 + 0.01 * np.random.default_rng(0).normal(size=n)).astype(np.float32)
+    assert abs(hsproj.soft_binary_argmax(x, k, temperature=tau).sum(dtype=float) - k) < 1e-5 * k
+
+
 def test_a_crowd_of_scores_far_from_theta_is_not_stepped_on_for_ever() -> None:
     # At the lowest score a step of tau, by the seven there, is no step at all. A warning says that the search gave up.
     big = float(np.finfo(np.float32).max)
