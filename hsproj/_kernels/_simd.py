@@ -8,7 +8,6 @@ sums. A vector is as long as 64 bytes of the array it comes from: 8 float64 or 1
 
 import operator
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
@@ -501,20 +500,18 @@ def smaller(a, b):
 
 @jit()
 def largest(v):
-    """The largest of all lanes, as float64."""
-    v = larger(v, swap_8(v))
+    """The largest of eight lanes."""
     v = larger(v, swap_4(v))
     v = larger(v, swap_2(v))
-    return np.float64(lane(larger(v, swap_1(v)), 0))
+    return lane(larger(v, swap_1(v)), 0)
 
 
 @jit()
 def smallest(v):
-    """The smallest of all lanes, as float64."""
-    v = smaller(v, swap_8(v))
+    """The smallest of eight lanes."""
     v = smaller(v, swap_4(v))
     v = smaller(v, swap_2(v))
-    return np.float64(lane(smaller(v, swap_1(v)), 0))
+    return lane(smaller(v, swap_1(v)), 0)
 
 
 @jit()
