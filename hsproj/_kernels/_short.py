@@ -48,6 +48,7 @@ from hsproj._kernels._simd import (
     load,
     load_eight,
     lowest_bit,
+    matching,
     narrowed,
     select,
     size,
@@ -56,7 +57,6 @@ from hsproj._kernels._simd import (
     store_eight,
     to_floats,
     transpose,
-    widened,
 )
 
 PAIRS, LONGEST = 24, 128
@@ -223,7 +223,7 @@ def gather(rows, first, count, scores):
         )
         at = min(i, n - EIGHT) * LANES
         for v in literal_unroll(block):
-            store(scores, at, widened(v))
+            store(scores, at, matching(broad(scores, 0.0), v))
             at += LANES
         i += EIGHT
 

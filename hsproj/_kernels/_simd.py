@@ -118,7 +118,6 @@ def store(typing, array, index, vector):
 
 
 EIGHT = 8
-_EIGHT = Vector(types.float64, EIGHT)
 
 
 @intrinsic
@@ -143,17 +142,6 @@ def store_eight(typing, array, index, vector):
         return context.get_dummy_value()
 
     return (types.void(array, types.intp, vector), generate) if vector == kind else None
-
-
-@intrinsic
-def widened(typing, vector):
-    """Eight floats as float64."""
-    return (
-        _EIGHT(vector),
-        lambda context, builder, signature, arguments: (
-            arguments[0] if vector == _EIGHT else builder.fpext(arguments[0], _llvm(_EIGHT))
-        ),
-    )
 
 
 @intrinsic
