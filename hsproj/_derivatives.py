@@ -15,9 +15,6 @@ from hsproj._inputs import Array
 from hsproj._threads import for_chunks
 from hsproj._threshold import Threshold
 
-_TRUE = (0.5, 1.5)
-"""Bounds of what is true."""
-
 
 class Edges(NamedTuple):
     """The entries next to leave 0 (`lower`) and 1 (`upper`), of the rows (numbers `rows`) where there is something to know.
@@ -79,10 +76,10 @@ def tangent(v: Array, free: Array, temperature: Array, answered: Array, bounds: 
     if bounds is not None and free.dtype != v.dtype:
         free, bounds = (free >= bounds[:, :1]) & (free < bounds[:, 1:]), None
     if bounds is None:
-        bounds = np.empty((len(v), 2))
-        bounds[:] = _TRUE
+        bounds = np.empty((len(v), 0))
     for_chunks(_tangent.tangents, v, free, bounds, temperature, out)
-    out[~answered] = np.nan
+    if not answered.all():
+        out[~answered] = np.nan
     return out
 
 

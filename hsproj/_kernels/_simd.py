@@ -304,7 +304,7 @@ def _swap(step):
     return swap
 
 
-swap_1, swap_2, swap_4, swap_8 = map(_swap, (1, 2, 4, 8))
+swap_1, swap_2, swap_4 = map(_swap, (1, 2, 4))
 
 
 def _call(name, *vectors):
@@ -344,6 +344,15 @@ def bits(typing, mask):
 
 
 @intrinsic
+def mask_of(typing, vector, number):
+    """The mask with these bits for a vector: undoes `bits`."""
+    kind = Mask(vector.lanes)
+    return kind(vector, types.int64), lambda context, builder, signature, arguments: builder.bitcast(
+        builder.trunc(arguments[1], ir.IntType(kind.lanes)), _llvm(kind)
+    )
+
+
+@intrinsic
 def last(typing, array, count):
     """The mask of the last `count` lanes of a vector of the array, 0 < count <= lanes."""
     kind = Mask(_native(array).lanes)
@@ -378,13 +387,27 @@ def load_between(array, index, source, low, high):
 @overload(load_between, inline="always")
 def _load_between(array, index, source, low, high):
     def compare(array, index, source, low, high):
-        entries = load(source, index)
-        return (entries >= like(source, low)) & (entries < like(source, high))
+        entries = load_eight(source, index)
+        return (entries >= narrowed(source, broad(array, low))) & (entries < narrowed(source, broad(array, high)))
 
     return (
         (lambda array, index, source, low, high: load_mask(array, index, source))
         if (source.dtype == types.boolean)
         else compare
+    )
+
+
+def load_again(array, index, source, known, j):
+    """What `load_between` gave at this index: its bits are `known[j]`, or else it is asked again, where that is as quick."""
+    raise NotImplementedError("for kernels only")
+
+
+@overload(load_again, inline="always")
+def _load_again(array, index, source, known, j):
+    return (
+        (lambda array, index, source, known, j: load_mask(array, index, source))
+        if source.dtype == types.boolean
+        else (lambda array, index, source, known, j: mask_of(load(array, 0), known[j]))
     )
 
 

@@ -11,113 +11,274 @@ import numpy as np
 from hsproj._kernels._arithmetic import divide, two_sum
 from hsproj._kernels._jit import jit
 from hsproj._kernels._long import ceil_like
-from hsproj._kernels._short import LANES, gather, scatter
 from hsproj._kernels._simd import (
-    add_where,
+    EIGHT,
+    any_of,
+    as_integers,
     bits,
     broad,
+    count_bits,
     fma,
     integers_like,
     is_narrow,
-    lane,
-    lanes,
     larger,
-    last,
-    like,
     load,
+    load_again,
     load_between,
+    load_eight,
+    mask_of,
+    matching,
+    narrowed,
     select,
     size,
     store,
-    swap_1,
-    swap_2,
-    swap_4,
-    swap_8,
-    total,
+    store_eight,
+    transpose,
 )
 
 # A difference with a number below HUGE overflows only if it has to: half of the last place of the largest float is 2^970.
 _HUGE = 2.0**969
-SHORT = 24
-"""Up to how many entries eight rows share vectors."""
+# Where cotangents are below LARGE and temperatures between these, nothing that is made of them leaves the range of float64.
+_LARGE, _COLDEST, _HOTTEST = 2.0**600, 2.0**-300, 2.0**300
+_TOGETHER = 256
+"""Up to how many entries eight rows go together: all are read twice, and should still be in the nearest cache."""
+_TRUE = 0.5, 1.5
 
 
 def tangents(v: Any, sources: Any, bounds: Any, temperature: Any, out: Any) -> None:
     """Fill `out` (m, n): the Jacobian times v, a row each.
 
-    The free set of row r holds the entries with bounds[r, 0] <= sources[r, i] < bounds[r, 1]: of scores in the dtype of v, or
-    of booleans, with bounds that tell true from false.
+    The free set of row r holds the entries with bounds[r, 0] <= sources[r, i] < bounds[r, 1], of scores in the dtype of v;
+    or `sources` are booleans and `bounds` is (m, 0).
     """
-    n = v.shape[1]
-    if n <= SHORT:
-        scores = sources.astype(v.dtype) if sources.dtype == np.bool_ else sources
-        tangent_short(v, scores, bounds, temperature, out, np.empty((2 * n + 3) * LANES))
-    else:
-        tangent_rows(v, sources, bounds, temperature, out)
+    m, n = v.shape
+    if not v.size:
+        return
+    scratch = np.empty(22 * EIGHT)
+    free = np.empty((EIGHT if n <= _TOGETHER else 1, -(-n // EIGHT)), np.uint8)
+    if n >= EIGHT:
+        tangent_rows(v, sources, bounds, temperature, out, scratch, free, 1.0)
+        return
+    # A vector is longer than such a row. What it reads behind it isn't used, and what it writes there is put right when it is
+    # the turn of the row that it belongs to; only the last few rows need memory behind them.
+    split = max((m * n - EIGHT) // n + 1, 0)
+    if split:
+        tangent_rows(v[:split], sources[:split], bounds[:split], temperature[:split], out[:split], scratch, free, 1.0)
+    v, sources, products = (_with_memory_behind(rows[split:]) for rows in (v, sources, out))
+    tangent_rows(v, sources, bounds[split:], temperature[split:], products, scratch, free, 1.0)
+    out[split:] = products
+
+
+def _with_memory_behind(rows: Any) -> Any:
+    """A copy of rows with a vector of zeros behind it."""
+    memory = np.zeros(rows.size + EIGHT, rows.dtype)
+    memory[: rows.size] = rows.reshape(-1)
+    return memory[: rows.size].reshape(rows.shape)
 
 
 @jit()
-def _add(v, sum_, rest):
-    sum_, error = two_sum(sum_, v)
-    return sum_, rest + error
+def _ends(v, bounds, r):
+    """The bounds of row r, in the dtype of v."""
+    if bounds.shape[1] == 0:
+        return _TRUE
+    return np.float64(ceil_like(v, bounds[r, 0])), np.float64(ceil_like(v, bounds[r, 1]))
 
 
 @jit()
-def _fold(v, sum_, rest):
-    """The sum of all lanes of a broad vector of v, with what its rounding loses added to `rest`, as (sum, rest)."""
-    other = swap_1(sum_)
-    sum_, error = two_sum(sum_, other)
-    sum_2, error_2 = two_sum(sum_, swap_2(sum_))
-    sum_4, error_4 = two_sum(sum_2, swap_4(sum_2))
-    # Errors come twice, four and eight times: once for each lane that has the same sum.
-    rest = total(rest) + 0.5 * total(error) + 0.25 * total(error_2) + 0.125 * total(error_4)
-    if lanes(v) > 8:
-        sum_8, error_8 = two_sum(sum_4, swap_8(sum_4))
-        return lane(sum_8, 0), rest + 0.0625 * total(error_8)
-    return lane(sum_4, 0), rest
+def _add(a, sum_, rest, unit):
+    """(sum, rest) with a added: `two_sum`, where every other subtraction goes to the multipliers.
+
+    They do not know that `unit` is 1, so that adders and multipliers have as much to do.
+    """
+    s = sum_ + a
+    part = fma(s, unit, -sum_)
+    return s, rest + fma(fma(sum_, unit, -(s - part)), unit, a - part)
+
+
+@jit()
+def _load_free(v, i, source, low, high, scratch):
+    """(entries, bits): eight entries from v[i] on, 0 where they are not free, and which ones are."""
+    zero = broad(scratch, 0.0)
+    free = load_between(scratch, i, source, low, high)
+    return select(free, matching(zero, load_eight(v, i)), zero), bits(free)
+
+
+@jit()
+def _add_up(v, start, n, source, low, high, tail, ones, scratch, free, most):
+    """(sums, rests, count, most) of a row at v[start]: eight sums of free entries, what they lack, how many entries they are.
+
+    `most` are the largest bits of entries, this row's included. float32 lacks nothing: sums are float64. `free` gets a byte
+    for each vector, to know again which entries are.
+    """
+    zero = broad(scratch, 0.0)
+    end = start + n - EIGHT
+    sum_a, here = _load_free(v, start, source, low, high, scratch)
+    free[0] = here
+    if n < EIGHT:
+        sum_a, here = select(mask_of(zero, tail), sum_a, zero), here & tail
+    count = count_bits(here)
+    if not is_narrow(v):
+        most = larger(most, as_integers(size(sum_a)))
+    if n <= EIGHT:
+        return sum_a, zero, count, most
+    rest_a, sum_b, rest_b = zero, zero, zero
+    j = 1
+    i = start + EIGHT
+    if i < end:
+        sum_b, here = _load_free(v, i, source, low, high, scratch)
+        free[1] = here
+        count += count_bits(here)
+        if not is_narrow(v):
+            most = larger(most, as_integers(size(sum_b)))
+        i += EIGHT
+        j = 2
+        while i < end:
+            a, here = _load_free(v, i, source, low, high, scratch)
+            free[j] = here
+            count += count_bits(here)
+            # Two sums take turns, and neither waits for the other.
+            if is_narrow(v):
+                sum_a, sum_b = sum_b, fma(a, ones, sum_a)
+            else:
+                most = larger(most, as_integers(size(a)))
+                next_, rest = _add(a, sum_a, rest_a, ones)
+                sum_a, rest_a, sum_b, rest_b = sum_b, rest_b, next_, rest
+            i += EIGHT
+            j += 1
+        if is_narrow(v):
+            sum_a = sum_a + sum_b
+        else:
+            sum_a, rest_a = _add(sum_b, sum_a, rest_a + rest_b, ones)
+    # The last vector may overlap with the one before: only its upper lanes count.
+    a, here = _load_free(v, end, source, low, high, scratch)
+    free[j] = here
+    a = select(mask_of(zero, tail), a, zero)
+    count += count_bits(here & tail)
+    if is_narrow(v):
+        return sum_a + a, zero, count, most
+    sum_a, rest_a = _add(a, sum_a, rest_a, ones)
+    return sum_a, rest_a, count, larger(most, as_integers(size(a)))
+
+
+@jit()
+def _columns(table):
+    """The columns of eight rows of eight."""
+    return transpose(
+        (
+            load(table, 0),
+            load(table, EIGHT),
+            load(table, 2 * EIGHT),
+            load(table, 3 * EIGHT),
+            load(table, 4 * EIGHT),
+            load(table, 5 * EIGHT),
+            load(table, 6 * EIGHT),
+            load(table, 7 * EIGHT),
+        )
+    )
+
+
+@jit()
+def _plain_sum(table):
+    """The sums of eight rows of eight."""
+    a, b, c, d, e, f, g, h = _columns(table)
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@jit()
+def _sum(table, rests, ones):
+    """The sums of eight rows of eight, as pairs."""
+    a, b, c, d, e, f, g, h = _columns(table)
+    sum_, rest = _add(b, a, _plain_sum(rests), ones)
+    sum_, rest = _add(c, sum_, rest, ones)
+    sum_, rest = _add(d, sum_, rest, ones)
+    sum_, rest = _add(e, sum_, rest, ones)
+    sum_, rest = _add(f, sum_, rest, ones)
+    sum_, rest = _add(g, sum_, rest, ones)
+    sum_, rest = _add(h, sum_, rest, ones)
+    return two_sum(sum_, rest)
+
+
+@jit()
+def _multiply(v, start, n, source, free, mean, rest, tau, inverse, ones, scratch, out):
+    """The row at v[start]: (v - mean - rest) / tau where it is free."""
+    zero = broad(scratch, 0.0)
+    end = start + max(n - EIGHT, 0)
+    for j in range((n + EIGHT - 1) // EIGHT):
+        i = min(start + j * EIGHT, end)
+        d = matching(zero, load_eight(v, i)) - mean
+        if is_narrow(v):
+            p = fma(d, ones, -rest) * inverse
+        else:
+            # The quotient by its reciprocal, and what remains.
+            d = d - rest
+            p = d * inverse
+            p = fma(fma(-p, tau, d), inverse, p)
+        store_eight(out, i, narrowed(out, select(load_again(scratch, i, source, free, j), p, zero)))
+
+
+@jit()
+def tangent_rows(v, sources, bounds, temperature, out, scratch, free, unit):
+    """See `tangents`; `unit` is 1."""
+    m, n = v.shape
+    x, source, y = v.reshape(-1), sources.reshape(-1), out.reshape(-1)
+    sums, rests, lanes = scratch[: 8 * EIGHT], scratch[8 * EIGHT : 16 * EIGHT], scratch[16 * EIGHT :]
+    counts, taus, inverses = lanes[:EIGHT], lanes[EIGHT : 2 * EIGHT], lanes[2 * EIGHT : 3 * EIGHT]
+    means, mean_rests = lanes[3 * EIGHT : 4 * EIGHT], lanes[4 * EIGHT : 5 * EIGHT]
+    zero, one, ones = broad(scratch, 0.0), broad(scratch, 1.0), broad(scratch, unit)
+    none, large = integers_like(zero, 0), as_integers(broad(scratch, _LARGE))
+    coldest, hottest, huge = broad(scratch, _COLDEST), broad(scratch, _HOTTEST), broad(scratch, _HUGE)
+    # The lanes of the last vector that no vector before has.
+    tail = (1 << n) - 1 if n < EIGHT else 0xFF & (0xFF << (EIGHT - 1 - (n - 1) % EIGHT))
+    for first in range(0, m, len(free)):
+        count = min(len(free), m - first)
+        most = none
+        for i in range(count):
+            r = first + i
+            low, high = _ends(v, bounds, r)
+            sum_, rest, number, most = _add_up(x, r * n, n, source, low, high, tail, ones, scratch, free[i], most)
+            store(sums, i * EIGHT, sum_)
+            if not is_narrow(v):
+                store(rests, i * EIGHT, rest)
+            counts[i], taus[i] = number, temperature[r]
+        sum_, rest = (_plain_sum(sums), zero) if is_narrow(v) else _sum(sums, rests, ones)
+        divisor, tau = larger(load(counts, 0), one), load(taus, 0)
+        mean = sum_ / divisor
+        mean, rest = two_sum(mean, (fma(-mean, divisor, sum_) + rest) / divisor)
+        store(means, 0, mean)
+        store(mean_rests, 0, rest)
+        store(inverses, 0, one / tau)
+        for i in range(count):
+            mean_i, rest_i = broad(scratch, means[i]), broad(scratch, mean_rests[i])
+            tau_i, inverse_i = broad(scratch, taus[i]), broad(scratch, inverses[i])
+            _multiply(x, (first + i) * n, n, source, free[i], mean_i, rest_i, tau_i, inverse_i, ones, scratch, y)
+        odd = bits(~((tau >= coldest) & (tau <= hottest) & (size(mean) < huge)))
+        if any_of(most > large) or odd & ((1 << count) - 1) != 0:
+            for i in range(count):
+                r = first + i
+                low, high = _ends(v, bounds, r)
+                if (odd >> i) & 1 or _largest(v[r], sources[r], low, high) > _LARGE:
+                    _divide_row(v[r], sources[r], low, high, temperature[r], out[r])
+
+
+@jit()
+def _largest(v, source, low, high):
+    """The largest absolute value of free entries."""
+    most = 0.0
+    for i in range(v.size):
+        if low <= source[i] < high:
+            most = max(most, np.float64(abs(v[i])))
+    return most
 
 
 @jit()
 def _free_mean(v, source, low, high, scale):
-    """(high, low) of the mean of scale * v over the free entries, by compensated sums; (0, 0) if none is free.
-
-    Sums of float32 are sums of float64, which lose nothing that matters.
-    """
-    width = lanes(v)
+    """(high, low) of the mean of scale * v over the free entries, by compensated sums; (0, 0) if none is free."""
     sum_, rest, count = 0.0, 0.0, 0.0
-    if v.size >= width:
-        zero, factor = broad(v, 0.0), broad(v, scale)
-        none, one = integers_like(zero, 0), integers_like(zero, 1)
-        sum_a, rest_a, sum_b, rest_b, number = zero, zero, zero, zero, none
-        i = 0
-        while i + 2 * width <= v.size:
-            here, next_ = load_between(v, i, source, low, high), load_between(v, i + width, source, low, high)
-            a, b = (
-                select(here, broad(v, load(v, i)) * factor, zero),
-                select(next_, broad(v, load(v, i + width)) * factor, zero),
-            )
-            if is_narrow(v):
-                sum_a, sum_b = sum_a + a, sum_b + b
-            else:
-                sum_a, rest_a = _add(a, sum_a, rest_a)
-                sum_b, rest_b = _add(b, sum_b, rest_b)
-            number = add_where(next_, add_where(here, number, one), one)
-            i += 2 * width
-        while i < v.size:
-            # The last vector may overlap with what was dealt with: only its upper lanes count.
-            start = min(i, v.size - width)
-            here = load_between(v, start, source, low, high) & last(v, width - (i - start))
-            sum_a, rest_a = _add(select(here, broad(v, load(v, start)) * factor, zero), sum_a, rest_a)
-            number = add_where(here, number, one)
-            i += width
-        sum_a, error = two_sum(sum_a, sum_b)
-        count = total(number)
-        sum_, rest = _fold(v, sum_a, (rest_a + rest_b) + error)
-    else:
-        for i in range(v.size):
-            if low <= source[i] < high:
-                count += 1.0
-                sum_, rest = _add(scale * np.float64(v[i]), sum_, rest)
+    for i in range(v.size):
+        if low <= source[i] < high:
+            count += 1.0
+            sum_, error = two_sum(sum_, scale * np.float64(v[i]))
+            rest += error
     if count == 0.0 or not np.isfinite(sum_):
         return sum_, 0.0
     sum_, rest = two_sum(sum_, rest)
@@ -126,76 +287,14 @@ def _free_mean(v, source, low, high, scale):
 
 
 @jit()
-def _divide(x, d, divisor, inverse, ordinary):
-    """Differences over the temperature. For float32, a quotient by the reciprocal and its remainder will do."""
-    if is_narrow(x) and ordinary:
-        q = d * inverse
-        return fma(fma(-q, divisor, d), inverse, q)
-    return d / divisor
-
-
-@jit()
-def tangent_rows(v, sources, bounds, temperature, out):
-    """See `tangents`, of any rows."""
-    m, n = v.shape
-    width = lanes(v)
-    for r in range(m):
-        x, y, source, tau = v[r], out[r], sources[r], temperature[r]
-        low, high = np.float64(ceil_like(x, bounds[r, 0])), np.float64(ceil_like(x, bounds[r, 1]))
-        # Scaling down keeps sums and differences of huge cotangents from overflowing before the division.
-        scale = 1.0
-        mean, mean_rest = _free_mean(x, source, low, high, scale)
-        if not abs(mean) < _HUGE:
-            scale = 2.0**-64
-            mean, mean_rest = _free_mean(x, source, low, high, scale)
-        if scale == 1.0 and n >= width:
-            first, second, divisor, zero = broad(x, mean), broad(x, mean_rest), broad(x, tau), like(x, 0.0)
-            # There nothing that is made of float32 leaves the range of float64.
-            inverse, ordinary = broad(x, 1.0 / tau), 2.0**-300 <= tau <= 2.0**300
-            for i in range(0, n, width):
-                start = min(i, n - width)
-                d = _divide(x, (broad(x, load(x, start)) - first) - second, divisor, inverse, ordinary)
-                store(y, start, select(load_between(x, start, source, low, high), like(x, d), zero))
-        else:
-            for i in range(n):
-                d = (np.float64(x[i]) * scale - mean) - mean_rest
-                y[i] = d / tau / scale if low <= source[i] < high else 0.0
-
-
-@jit()
-def tangent_short(v, scores, bounds, temperature, out, scratch):
-    """See `tangents`, of short rows, eight of them at a time: each row is a lane of the vectors."""
-    m, n = v.shape
-    width = n * LANES
-    entries, tangents = scratch[:width], scratch[width : 2 * width]
-    rest = scratch[2 * width :]
-    lows, highs, taus = rest[:LANES], rest[LANES : 2 * LANES], rest[2 * LANES :]
-    zero, one = broad(scratch, 0.0), broad(scratch, 1.0)
-    for first in range(0, m, LANES):
-        count = min(LANES, m - first)
-        gather(scores, first, count, entries)
-        gather(v, first, count, tangents)
-        for i in range(LANES):
-            r = first + min(i, count - 1)
-            lows[i], highs[i], taus[i] = bounds[r, 0], bounds[r, 1], temperature[r]
-        low, high, tau = load(lows, 0), load(highs, 0), load(taus, 0)
-        sum_, errors, number = zero, zero, zero
-        for i in range(0, width, LANES):
-            x = load(entries, i)
-            here = (x >= low) & (x < high)
-            sum_, error = two_sum(sum_, select(here, load(tangents, i), zero))
-            errors, number = errors + error, add_where(here, number, one)
-        sum_, errors = two_sum(sum_, errors)
-        number = larger(number, one)
-        mean = sum_ / number
-        mean_rest = (fma(-mean, number, sum_) + errors) / number
-        for i in range(0, width, LANES):
-            x = load(entries, i)
-            here = (x >= low) & (x < high)
-            store(tangents, i, select(here, ((load(tangents, i) - mean) - mean_rest) / tau, zero))
-        scatter(tangents, first, count, out)
-        huge = bits(~(size(mean) < broad(scratch, _HUGE)))
-        for i in range(count):
-            if (huge >> i) & 1:
-                row = slice(first + i, first + i + 1)
-                tangent_rows(v[row], scores[row], bounds[row], temperature[row], out[row])
+def _divide_row(v, source, low, high, tau, out):
+    """A row whose numbers may leave the range of float64 on the way."""
+    # Scaling down keeps sums and differences of huge cotangents from overflowing before the division.
+    scale = 1.0
+    mean, rest = _free_mean(v, source, low, high, scale)
+    if not abs(mean) < _HUGE:
+        scale = 2.0**-64
+        mean, rest = _free_mean(v, source, low, high, scale)
+    for i in range(v.size):
+        d = (np.float64(v[i]) * scale - mean) - rest
+        out[i] = d / tau / scale if low <= source[i] < high else 0.0

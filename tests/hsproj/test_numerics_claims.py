@@ -203,7 +203,7 @@ def test_products_with_the_jacobian_are_divided_by_tau_as_floats_are(dtype: str,
     rng = np.random.default_rng(11)
     low, high = -0.5, 1.0
     for _ in range(500):
-        n, tau = int(rng.integers(16, 80)), float(10.0 ** rng.choice([rng.uniform(-5, 5), rng.uniform(-250, 250)]))
+        n, tau = int(rng.integers(1, 80)), float(10.0 ** rng.choice([rng.uniform(-5, 5), rng.uniform(-250, 250)]))
         x = rng.normal(size=n).astype(dtype)
         v = (rng.normal(size=n) + rng.choice([0.0, 1.0, 1e10])) * 10.0 ** rng.choice(
             [0.0, rng.uniform(-decades, decades)]
@@ -215,5 +215,40 @@ def test_products_with_the_jacobian_are_divided_by_tau_as_floats_are(dtype: str,
                 continue
             expected = np.where((low <= x) & (x < high), ((v.astype(float) - mean) - rest) / tau, 0.0).astype(dtype)
         out = np.empty((1, n), dtype)
-        _tangent.tangent_rows(v[None], x[None], np.array([[low, high]]), np.array([tau]), out)
+        _tangent.tangents(v[None], x[None], np.array([[low, high]]), np.array([tau]), out)
         np.testing.assert_array_equal(out[0], expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_product_with_the_jacobian_is_the_same_alone_and_among_others(dtype: str) -> None:
+    rng = np.random.default_rng(12)
+    eps, big = float(np.finfo(dtype).eps), float(np.finfo(dtype).max)
+    for n in [*range(1, 42), 100, 255, 256, 257, 300]:
+        m = int(rng.integers(1, 20))
+        x, v = rng.normal(size=(2, m, n)).astype(dtype)
+        tau = np.exp(rng.normal(size=m))
+        tau[rng.random(m) < 0.1] = 2.0 ** rng.choice([-310, 310])
+        for r in np.flatnonzero(rng.random(m) < 0.3):
+            v[r, rng.integers(n)] = rng.choice([big, -big, np.inf, np.nan, big * 1e-10])
+        bounds = np.sort(rng.normal(size=(m, 2)).astype(dtype).astype(float), axis=1)
+        bounds[rng.random(m) < 0.1] = np.nan  # nothing is free
+        free = (x >= bounds[:, :1]) & (x < bounds[:, 1:])
+        whole, known, alone = np.empty((3, m, n), dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            _tangent.tangents(v, x, bounds, tau, whole)
+            _tangent.tangents(v, free, np.empty((m, 0)), tau, known)
+            for r in range(m):
+                row = slice(r, r + 1)
+                _tangent.tangents(v[row], x[row], bounds[row], tau[row], alone[row])
+        np.testing.assert_array_equal(whole, known)
+        np.testing.assert_array_equal(whole, alone)
+        assert not whole[~free].any()
+        for r in range(m):
+            moving = v[r, free[r]].astype(float)
+            if moving.size and np.isfinite(moving).all() and 1e-3 < tau[r] < 1e3:
+                terms = [Fraction(t) for t in moving.tolist()]
+                mean = sum(terms) / len(terms)
+                within = 4 * Fraction(eps) * max(map(abs, terms)) / Fraction(tau[r])
+                for term, product in zip(terms, whole[r, free[r]].tolist(), strict=True):
+                    right = (term - mean) / Fraction(tau[r])
+                    assert abs(right) > big or abs(Fraction(product) - right) <= within
