@@ -57,8 +57,9 @@ hsproj = Target(
     "hsproj",
     package.soft_binary_argmax,
     package.vjp,
-    note="soft_binary_argmax, vjp; both by soft_binary_argmax_and_vjp",
+    note="soft_binary_argmax, vjp, Projection.vjp; p and vjp by soft_binary_argmax_and_vjp",
     project_and_vjp=package.soft_binary_argmax_and_vjp,
+    solve=package.solve,
 )
 
 

@@ -148,8 +148,12 @@ def test_contenders_take_turns_each_in_another_order() -> None:
 # Targets.
 
 
+def _solve(x: np.ndarray, k: float) -> Any:
+    return lambda g: sorting.vjp(x, k, g)
+
+
 def test_a_right_target_is_measured_in_every_operation_and_regime() -> None:
-    results = _quick(sorting.target)
+    results = _quick(dataclasses.replace(sorting.target, solve=_solve))
     assert _outcomes(results, "sorting") == {Outcome.MEASURED}
     for cell in results.cells:
         for operation in OPERATIONS:
@@ -277,6 +281,27 @@ def test_a_combined_call_is_used_and_checked() -> None:
     results = _quick(dataclasses.replace(sorting.target, project_and_vjp=both), operations=["forward+vjp"])
     assert _outcomes(results, "sorting") == {Outcome.INACCURATE}
     assert results.targets["sorting"]["forward+vjp"] == "one call"
+
+
+def test_a_pullback_is_that_of_a_problem_solved_once() -> None:
+    solved = []
+
+    class Solution:
+        def __init__(self, x: np.ndarray, k: float) -> None:
+            solved.append(x.shape)
+            self.vjp = _solve(x, k)
+
+    def timed(solve: Any) -> Results:
+        return bench([dataclasses.replace(sorting.target, solve=solve)], SMALL[:1], operations=["pullback"], budget=0.0)
+
+    results = timed(Solution)
+    assert _outcomes(results, "sorting") == {Outcome.MEASURED}
+    ((_, figure),) = ((c, f) for c, f in results.figures() if f.who == "sorting")
+    assert figure.timing is not None
+    assert figure.timing.samples > solved.count(SMALL[0].dims) == 1  # others are parts of it, for an estimate
+    assert results.targets["sorting"]["pullback"]
+    assert _outcomes(timed(lambda x, k: lambda g: g), "sorting") == {Outcome.INACCURATE}
+    assert _outcomes(timed(lambda x, k: 1 / 0), "sorting") == {Outcome.FAILED}
 
 
 # Reports.

@@ -137,6 +137,8 @@ class Target:
         What readers of a report should know: version, what it was not made for.
     project_and_vjp : callable, optional
         (x, k, g) -> (p, gradient) in one call, where that is quicker than the two: for `hsproj_verify.bench`, and not judged.
+    solve : callable, optional
+        (x, k) -> a solution with a method `vjp`, g -> gradient, or that function itself: for `hsproj_verify.bench`, likewise.
     jvp : callable, optional
         (x, k, v) -> the derivative of p along v.
     loss : callable, optional
@@ -169,6 +171,7 @@ class Target:
     origin: str = ""
     note: str = ""
     project_and_vjp: Callable[..., Any] | None = None
+    solve: Callable[..., Any] | None = None
     jvp: Callable[..., Any] | None = None
     loss: Callable[..., Any] | None = None
     loss_and_grad: Callable[..., Any] | None = None
@@ -287,6 +290,10 @@ class Target:
     def with_project_and_vjp(self, name: str) -> Target:
         """The same target with a combined call, by name."""
         return replace(self, project_and_vjp=_callable(name, _find(name)[0]))
+
+    def with_solve(self, name: str) -> Target:
+        """The same target with a call that solves a problem for its vjp, by name."""
+        return replace(self, solve=_callable(name, _find(name)[0]))
 
     def __call__(self, x: np.ndarray, k: Any, temperature: Any = 1.0, **options: Any) -> Any:
         """The target's projection, as it came."""

@@ -16,7 +16,7 @@ from hsproj_verify.paths import demand_writable
 from hsproj_verify.target import Target, TargetError, load
 
 SUMMARY = "time implementations beside np.sort and a bare pass"
-DEFAULT = "hsproj:soft_binary_argmax", "hsproj:vjp"
+DEFAULT = "hsproj:soft_binary_argmax", "hsproj:vjp", "hsproj:solve"
 QUICK: dict[str, Sequence[str]] = {
     "shape": ("4096x10", "10x8192", "1000000"),
     "k": ("1", "10%"),
@@ -33,6 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vjp", metavar="TARGET", help="the vjp of the first target, called as vjp(x, k, g)")
     parser.add_argument(
         "--project-and-vjp", metavar="TARGET", help="both in one call of the first target, as (p, gradient)"
+    )
+    parser.add_argument(
+        "--solve", metavar="TARGET", help="what solves a problem for the vjp of the first target: gives a g -> gradient"
     )
     known = {"shape": SHAPES, "k": TOTALS, "scores": FAMILIES, "dtype": DTYPES, "operation": OPERATIONS}
     for name, values in known.items():
@@ -102,7 +105,12 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> Exit:
 
 def _targets(options: argparse.Namespace) -> list[Target]:
     first, *others = options.targets or [DEFAULT[0]]
-    target = load(first, options.vjp or (None if options.targets else DEFAULT[1]))
+    vjp, solve = options.vjp, options.solve
+    if not options.targets:
+        vjp, solve = vjp or DEFAULT[1], solve or DEFAULT[2]
+    target = load(first, vjp)
+    if solve is not None:
+        target = target.with_solve(solve)
     if options.project_and_vjp is not None:
         target = target.with_project_and_vjp(options.project_and_vjp)
     return [target, *map(load, others)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class Cell:
         centre = partial(baselines.centre, regime, self.g)
         yield Contender(BARE, "forward", False, clip)
         yield Contender(BARE, "vjp", False, centre)
+        yield Contender(BARE, "pullback", False, centre)
         yield Contender(BARE, "forward+vjp", False, lambda: (clip(), centre()))
         if reused:
             yield Contender(BARE, "forward", True, partial(clip, p))
@@ -77,6 +78,9 @@ class Cell:
         if takes(target.project, "out"):
             reused = self._call(target, target.project, reused=True)
             yield Contender(target.name, "forward", True, reused, self._error_of_p)
+        if target.solve is not None:
+            error = partial(self._error_of_gradient, _knows_temperature(target, target.solve))
+            yield Contender(target.name, "pullback", False, self._pullback(target, target.solve), error)
         if target.vjp is None:
             return
         vjp = self._call(target, target.vjp, self.g)
@@ -93,21 +97,40 @@ class Cell:
             target.name, "forward+vjp", False, both, lambda pair: max(self._error_of_p(pair[0]), error(pair[1]))
         )
 
+    def _problem(self, target: Target, function: Callable[..., Any]) -> tuple[np.ndarray, dict[str, Any], bool]:
+        """Scores and options that the function takes, and whether it is to be given rows."""
+        x, options = self.scaled, dict[str, Any]()
+        if _knows_temperature(target, function):
+            x, options["temperature"] = self.x, self.regime.temperature
+        along_others = self.regime.axis != x.ndim - 1
+        to_rows = along_others and not takes(function, "axis")
+        if along_others and not to_rows:
+            options["axis"] = self.regime.axis
+        return x, options, to_rows
+
     def _call(
         self, target: Target, function: Callable[..., Any], *g: np.ndarray, reused: bool = False
     ) -> Callable[[], Any]:
-        x, k, regime = self.scaled, self.regime.k, self.regime
-        options: dict[str, Any] = {}
-        if _knows_temperature(target, function):
-            x, options["temperature"] = self.x, regime.temperature
-        to_rows = regime.axis != x.ndim - 1 and not takes(function, "axis")
-        if regime.axis != x.ndim - 1 and not to_rows:
-            options["axis"] = regime.axis
+        k, regime = self.regime.k, self.regime
+        x, options, to_rows = self._problem(target, function)
         if reused:
             options["out"] = np.empty_like(regime.to_rows(x) if to_rows else x)
         if to_rows:
             return lambda: _back(regime, function(regime.to_rows(x), k, *map(regime.to_rows, g), **options))
         return lambda: function(x, k, *g, **options)
+
+    def _pullback(self, target: Target, solve: Callable[..., Any]) -> Callable[[], Any]:
+        """What takes g, of a problem that is solved at the first call, which isn't counted."""
+        k, regime = self.regime.k, self.regime
+        x, options, to_rows = self._problem(target, solve)
+
+        @cache
+        def pull() -> Callable[[np.ndarray], Any]:
+            solution = solve(regime.to_rows(x) if to_rows else x, k, **options)
+            function: Callable[[np.ndarray], Any] = getattr(solution, "vjp", solution)
+            return function
+
+        return (lambda: _back(regime, pull()(regime.to_rows(self.g)))) if to_rows else (lambda: pull()(self.g))
 
     def _error_of_p(self, p: Any) -> float:
         """Largest absolute error of an entry."""

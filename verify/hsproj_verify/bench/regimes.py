@@ -26,7 +26,7 @@ SHAPES = (
 """Rows along the last axis, but for one that has the paper's orientation: a batch of samples in rows, a class a column."""
 TOTALS = ("1", "1%", "10%", "50%")
 DTYPES = ("float64", "float32")
-OPERATIONS = ("forward", "vjp", "forward+vjp")
+OPERATIONS = ("forward", "vjp", "pullback", "forward+vjp")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hsproj_verify.bench.results import Measured, Results
 from hsproj_verify.bench.timing import Timing, by_turns, seconds
 from hsproj_verify.target import Target, TargetError, takes
 
-TOLERANCE = {"forward": 1e-3, "vjp": 1e-2, "forward+vjp": 1e-2}
+TOLERANCE = {"forward": 1e-3, "vjp": 1e-2, "pullback": 1e-2, "forward+vjp": 1e-2}
 """Errors above these make a figure inaccurate. They only tell right from wrong; `hsproj_verify.check` does the judging."""
 _CALLS = 5  # the least that a figure costs: a first call, one to see how long it takes, three samples
 _BYTES = 120  # a score, at most: arrays, the reference, the answers of a target
@@ -49,7 +49,7 @@ def bench(
     regimes, sweep : iterable of Regime
         What to measure, and rows of growing length, forward only, for the figure; see `hsproj_verify.bench.regimes`.
     operations : sequence of str
-        From "forward", "vjp" and "forward+vjp".
+        From "forward", "vjp", "pullback" (the vjp of a problem that was solved before) and "forward+vjp".
     threads : int
         How many threads each contender may use. JAX asks once, so limit it before it is loaded, as the command line does.
     limit : float
@@ -216,6 +216,7 @@ def _about(target: Target) -> dict[str, Any]:
         "note": target.note,
         "temperature": "passed" if "temperature" in target.claims else "divided out beforehand",
         "vjp": target.vjp is not None,
+        "pullback": target.solve is not None,
         "forward+vjp": "one call" if target.project_and_vjp else "two calls",
     }
 

@@ -51,6 +51,7 @@ def _head(results: Results) -> str:
     ]
     for name, about in results.targets.items():
         said = [about["note"], f"temperature {about['temperature']}"]
+        said += ["pullback of a solution"] if about["pullback"] else []
         said += [f"forward+vjp by {about['forward+vjp']}"] if about["vjp"] else ["no vjp"]
         lines.append(f"- {label(name)} (`{name}`): {'; '.join(filter(None, said))}")
     return "\n".join(lines)
