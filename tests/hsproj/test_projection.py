@@ -291,3 +291,20 @@ def test_hard_limit_never_takes_a_masked_score_and_knows_nan() -> None:
     rows = hsproj.binary_argmax([[-np.inf, -np.inf, 1.0], [np.nan, 1.0, 2.0], [3.0, 2.0, 1.0]], 2)
     assert np.isnan(rows[:2]).all()
     assert rows[2].tolist() == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "shape", [(9, 8, 70), (9, 70, 8), (7, 4096), (4096, 7), (256, 17), (512, 30), (3, 100, 5, 9), (65, 1023)], ids=str
+)
+def test_long_arrays_are_projected_along_any_axis_as_if_it_were_the_last(shape: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    x, g = rng.normal(size=(2, *shape)).astype(dtype)
+    for axis in range(len(shape)):
+        rows, tangents = (np.ascontiguousarray(np.moveaxis(array, axis, -1)) for array in (x, g))
+        before = x.copy()
+        p, gradient = hsproj.soft_binary_argmax_and_vjp(x, 2, g, axis=axis)
+        assert p.flags.c_contiguous
+        np.testing.assert_array_equal(np.moveaxis(p, axis, -1), hsproj.soft_binary_argmax(rows, 2))
+        np.testing.assert_array_equal(np.moveaxis(gradient, axis, -1), hsproj.vjp(rows, 2, tangents))
+        np.testing.assert_array_equal(x, before)
