@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from hsproj._kernels._arithmetic import divide, exceeds, two_product, two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._simd import fma
 from hsproj._kernels._sweeps import _round
 
@@ -23,7 +23,7 @@ _LEAST, _MOST = 2.0**-80, 2.0**80
 _STEPS, _PAIR_STEPS = 200, 12
 
 
-@jit()
+@kernel()
 def solve_rows(lower, upper, weights, at_most, rows, index, totals, out, sets, theta, smooth, slack, status):
     """Solve the rows that `status` does not skip; `index` says which bounds and weights are theirs, unless all share them."""
     narrow = out.itemsize == 4
@@ -49,7 +49,7 @@ def solve_rows(lower, upper, weights, at_most, rows, index, totals, out, sets, t
                 theta[r], status[r] = nearest, DONE
 
 
-@jit()
+@kernel()
 def ends(bounds, weights, out):
     """Fill `out` (m, 4) with (high, low, lost, size): sum w b = high + low give or take lost, and size = sum w |b|."""
     for r in range(len(out)):
@@ -70,7 +70,7 @@ def ends(bounds, weights, out):
         out[r, 0], out[r, 1], out[r, 2], out[r, 3] = high, low, 2.0 * lost, size
 
 
-@jit()
+@kernel()
 def tangents(weights, v, index, sets, slack, out):
     """The Jacobian times v, (m, n): v - w (sum w v) / (sum w^2) over the free entries, v on them if the sum is slack."""
     for r in range(len(v)):

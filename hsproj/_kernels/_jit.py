@@ -1,7 +1,11 @@
-"""How kernels are compiled: lazily, cached on disk where a cache can be written, without fast-math unless asked."""
+"""How kernels are compiled: lazily, cached on disk where a cache can be written, without fast-math unless asked.
+
+`kernel` is for what Python calls, `jit` for what kernels are made of.
+"""
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +53,20 @@ class _Cache(FunctionCache):
 
 
 def jit(*, fastmath: set[str] | bool = False, allocates: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """`numba.njit` with a disk cache; without one where neither the package nor the home folder is writable.
+    """`numba.njit` for what kernels are made of. It becomes part of them, and of what is cached with them.
 
     A kernel that makes no arrays of its own needs no counting of references to those it is given: atomic operations, at
     every call of a function, which would cost short rows more than their arithmetic.
     """
+    # Nobody calls them from C either, and an entry for that takes a tenth of the time of compiling.
+    return partial(numba.njit, nogil=True, fastmath=fastmath, _nrt=allocates, no_cfunc_wrapper=True)
+
+
+def kernel(*, fastmath: set[str] | bool = False, allocates: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """`jit` for what is called from Python: with a disk cache, where the package or the home folder is writable."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(function, nogil=True, fastmath=fastmath, _nrt=allocates)
+        dispatcher = jit(fastmath=fastmath, allocates=allocates)(function)
         try:
             cache = _Cache(function)
         except RuntimeError:  # "cannot cache function ...: no locator available"

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from hsproj._kernels._arithmetic import two_product, two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._simd import (
     EIGHT,
     add_where,
@@ -114,7 +114,7 @@ def _suits_float32(theta, tau):
     return abs(theta) <= 2.0**13 * tau and 2.0**-60 <= tau <= 2.0**60
 
 
-@jit()
+@kernel()
 def evaluate(x, theta, tau, precisely):
     """(sum of clip(x - theta, 0, tau), number of scores with theta <= x <= theta + tau), roughly.
 
@@ -189,7 +189,7 @@ def slack(low, high, tau):
     return 2.0**-51 * (abs(low) + abs(high) + tau)
 
 
-@jit()
+@kernel()
 def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     """Settle what any theta in [low, high] settles, put the other scores into `buffer`; their number, -1 if it is too small.
 
@@ -204,10 +204,10 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
     one, none = integers_like(t_low, 1), integers_like(t_low, 0)
     free_a, saturated_a, free_b, saturated_b = none, none, none, none
-    crowded, crowded_up, many, many_up = 0, 0, like(x, crowd), like(x, crowd_up)
+    crowded, crowded_up, many, many_up = np.int64(0), np.int64(0), like(x, crowd), like(x, crowd_up)
     coarse = like(x, grid(tau) * 2.0**-28 if pivot == 0.0 else np.inf)
     sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
-    count = 0
+    count = np.int64(0)
     most = buffer.size - 2 * width
     for block in range(0, x.size, BLOCK):
         end = min(block + BLOCK, x.size)
@@ -252,7 +252,7 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     return count
 
 
-@jit()
+@kernel()
 def add_settled(settled):
     """Add up what reductions of the parts of a row have settled, in settled[0]."""
     whole = settled[0]
@@ -267,7 +267,7 @@ def add_settled(settled):
         whole[CROWDED_UP] += part[CROWDED_UP]
 
 
-@jit()
+@kernel()
 def room(n):
     """The most scores of a row that may be set aside."""
     return 256 + n // 64
@@ -298,7 +298,7 @@ def _extreme(x, upper):
     return edge
 
 
-@jit()
+@kernel()
 def is_constant(x):
     """Whether all scores are the same finite number; looks at a few before it looks at all."""
     width, first = lanes(x), x[0]
@@ -314,7 +314,7 @@ def is_constant(x):
     return True
 
 
-@jit()
+@kernel()
 def advance(x, k, tau, state, sum_, free):
     """Take in an evaluation at state[THETA], and say what to do next."""
     theta = state[THETA]
@@ -401,7 +401,7 @@ def _draw_between(buffer, count, tau, low, high, step):
     return 0.5 * low + 0.5 * high
 
 
-@jit()
+@kernel()
 def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
     """Solve the row from what was settled and what was set aside.
 
@@ -553,7 +553,7 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
     return DECLINED
 
 
-@jit()
+@kernel()
 def pivot_for(theta, tau):
     """A number whose differences with free scores are floats: 0, or theta where that is far away (Sterbenz)."""
     return 0.0 if abs(theta) <= 4.0 * tau else theta
@@ -592,7 +592,7 @@ def _sample_size(x):
     return min(max(x.size // 16, 64), SAMPLE) // lanes(x) * lanes(x)
 
 
-@jit()
+@kernel()
 def begin(x, k, tau, sample, state):
     """Set out: a guess of theta from a sample of the row, or from all of it."""
     if x.size < _SAMPLED_FROM:
@@ -609,7 +609,7 @@ def begin(x, k, tau, sample, state):
     state[THETA], state[DOUBT] = theta, doubt
 
 
-@jit()
+@kernel()
 def look_aside(x, k, tau, sample, state, other):
     """Where Newton has no slope to go by, try theta of the sample once more, so far off that it should be beyond."""
     some = sample[: _sample_size(x)]
@@ -640,7 +640,7 @@ def _majority(buffer, low, high):
     return number
 
 
-@jit()
+@kernel()
 def foresee(x, tau, sample, state):
     """Where a sample says that too many scores would be set aside, look for crowds, then at a part of the interval."""
     if x.size < _FORESEEN_FROM or state[TO] == np.inf:
@@ -673,7 +673,7 @@ def _between(some, low, high, tau, state):
     return total(number)
 
 
-@jit()
+@kernel()
 def narrow_down(x, tau, buffer, state):
     """What to do if too many scores are open, a full buffer of them at hand.
 
@@ -717,7 +717,7 @@ def _start(x, k, tau):
     return (all_ - k * tau) / x.size
 
 
-@jit()
+@kernel()
 def locate_constant(x, k, tau, answer):
     """Theta of a row of equal scores: each gets k / n."""
     answer[PIVOT], answer[COUNT] = x[0], x.size
@@ -726,7 +726,7 @@ def locate_constant(x, k, tau, answer):
     answer[SUPPORT_FROM], answer[SATURATED_FROM] = x[0], np.inf
 
 
-@jit()
+@kernel()
 def locate(x, k, tau, sample, buffer, states, settled, answer):
     """Theta of one row: SOLVED or, if all scores are the same, CONSTANT, with its answer; or DECLINED."""
     if not (SMALLEST <= tau <= LARGEST and SMALLEST <= k < x.size):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import kernel
 from hsproj._kernels._long import (
     ANSWER,
     CONSTANT,
@@ -41,7 +41,7 @@ def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, sta
     project_long(rows, k, temperature, out, bounds, status, floats, np.empty(SAMPLE if n > LONGEST else 0, rows.dtype))
 
 
-@jit()
+@kernel()
 def project_long(rows, k, temperature, out, bounds, status, floats, scores):
     """See `project_rows`; passes over rows that are done."""
     states, settled = floats[: 2 * STATE], floats[2 * STATE : 2 * STATE + SETTLED]

@@ -7,7 +7,7 @@ error. What is next to a boundary is decided by the sign of an exact sum. docs/n
 import numpy as np
 
 from hsproj._kernels._arithmetic import exact_sum, two_product, two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._long import (
     COUNT,
     ERROR,
@@ -28,12 +28,15 @@ from hsproj._kernels._simd import (
     common_bits,
     fma,
     integers_like,
+    is_broader,
     is_narrow,
     lanes,
     last,
     like,
     load,
     lowest_bit,
+    matching,
+    rest_like,
     select,
     size,
     smaller,
@@ -178,15 +181,17 @@ def on_grid(theta, rest, scale):
 
 
 @jit()
-def enclose(u, minus_c, tau, inverse, low_shift, high_shift):
-    """Two floats between which (u - c - delta) / tau rounds, each a lane; nearly always the same float twice.
+def enclose(u, minus_c, tau, tau_rest, inverse, low_shift, high_shift):
+    """Two floats between which (u - c - delta) / (tau + tau_rest) rounds, each a lane; nearly always the same float twice.
 
-    For a c of `on_grid`. The shifts are -delta / tau, less and plus a bound on the error.
+    For a c of `on_grid`. The shifts are -delta / tau, less and plus a bound on the error. No rest is None.
     """
     d = u + minus_c
     e = u - (d - minus_c)
     p = d * inverse
     remainder = fma(-p, tau, d) + e  # inverse * remainder is what is missing from p, but for delta
+    if tau_rest is not None:
+        remainder = fma(-p, tau_rest, remainder)
     return p + fma(remainder, inverse, low_shift), p + fma(remainder, inverse, high_shift)
 
 
@@ -236,33 +241,45 @@ def settle_narrow(x, u, minus_c, delta, tau, p):
 
 
 @jit()
-def _quotients(x, v, minus_c, tau, inverse, shift, error):
-    """(p, doubt, tiny): (v - c - delta) / tau rounded, where that may be wrong, and where it says nothing. Of free scores."""
-    if is_narrow(x):
-        p = fma(broad(x, v) + minus_c, inverse, shift)
+def _quotients(x, v, numbers, error):
+    """(p, doubt, tiny): (v - c - delta) / tau rounded, where that may be wrong, and where it says nothing. Of free scores.
+
+    The numbers are -c, tau and what it lacks, 1 / tau and -delta / tau; in the dtype of x, with a c of `on_grid`, or broad.
+    """
+    minus_c, tau, tau_rest, inverse, shift = numbers
+    u = matching(minus_c, v)
+    if is_broader(minus_c, v):
+        p = fma(u + minus_c, inverse, shift)
         return like(x, p), next_to_midpoint(p), p < error
-    low, high = enclose(broad(x, v), minus_c, tau, inverse, shift - error, shift + error)
+    low, high = enclose(u, minus_c, tau, tau_rest, inverse, shift - error, shift + error)
     return like(x, high), low < high, high != high
 
 
-@jit()
+@kernel()
 def round_row(x, k, tau, answer, out, terms):
     """Fill a row of p; whether every entry is correctly rounded for sure."""
+    theta, rest, error = threshold_pair(answer)
+    error, inverse = 2.0 * error / tau, 1.0 / tau
+    if is_narrow(x) and not (abs(theta) <= 8.0 * tau and 2.0**-60 <= tau <= 2.0**60):
+        numbers = broad(x, -theta), broad(x, tau), None, broad(x, inverse), broad(x, -rest / tau)
+        return _round_row(x, k, tau, answer, out, terms, numbers, broad(x, max(error * 2.0**49, TINY)))
+    # In the dtype of the scores: in float32 twice as many at a time.
+    scale = 8.0 * (abs(theta) + 2.0 * tau)
+    c, rest = on_grid(theta, rest, scale * 2.0**29 if is_narrow(x) else scale)
+    numbers = like(x, -c), like(x, tau), rest_like(x, tau), like(x, inverse), like(x, -rest / tau)
+    error += (2.0**-40 if is_narrow(x) else 2.0**-98) * (1.0 + abs(theta) / tau)
+    return _round_row(x, k, tau, answer, out, terms, numbers, like(x, error))
+
+
+@jit()
+def _round_row(x, k, tau, answer, out, terms, numbers, error):
+    """See `round_row`, and `_quotients` for the numbers."""
     n = x.size
     step = lanes(x)
-    theta, rest, error = threshold_pair(answer)
-    error = 2.0 * error / tau
-    if is_narrow(x):
-        error = max(error * 2.0**49, TINY)
-    else:
-        error += 2.0**-98 * (1.0 + abs(theta) / tau)
-        theta, rest = on_grid(theta, rest, 8.0 * (abs(theta) + 2.0 * tau))
-    minus_c, width, inverse = broad(x, -theta), broad(x, tau), broad(x, 1.0 / tau)
-    shift, slack = broad(x, -rest / tau), broad(x, error)
     supported, full = like(x, ceil_like(x, answer[SUPPORT_FROM])), like(x, ceil_like(x, answer[SATURATED_FROM]))
     zero, one = like(x, 0.0), like(x, 1.0)
     # Entries grow with their scores: if the lowest that is not 0 is not tiny, none is.
-    _p, _doubt, any_tiny = _quotients(x, supported, minus_c, width, inverse, shift, slack)
+    _p, _doubt, any_tiny = _quotients(x, supported, numbers, error)
     sharp = False
     for block in range(0, n, _BLOCK):
         end = min(block + _BLOCK, n)
@@ -271,7 +288,7 @@ def round_row(x, k, tau, answer, out, terms):
         while i < end:
             start = min(i, n - step)
             v = load(x, start)
-            p, doubt, _tiny = _quotients(x, v, minus_c, width, inverse, shift, slack)
+            p, doubt, _tiny = _quotients(x, v, numbers, error)
             inside = v >= supported
             store(out, start, select(inside, smaller(p, one), zero))
             doubts = doubts | (doubt & inside & (v < full))
@@ -281,7 +298,7 @@ def round_row(x, k, tau, answer, out, terms):
         while block < end:
             start = min(block, n - step)
             v = load(x, start)
-            p, doubt, tiny = _quotients(x, v, minus_c, width, inverse, shift, slack)
+            p, doubt, tiny = _quotients(x, v, numbers, error)
             left = bits((doubt | tiny) & (v >= supported) & (v < full))
             while left != 0:
                 j = start + lowest_bit(left)
@@ -299,7 +316,7 @@ def round_row(x, k, tau, answer, out, terms):
 @jit()
 def round_constant(x, tau, answer, out, terms):
     """As `round_row`, for a row of equal scores."""
-    if not entry(np.float64(x[0]), tau, answer, out, 0, terms):
+    if not entry(np.float64(x[0]), tau, answer, out, np.int64(0), terms):
         return False
     step, p = lanes(out), like(out, np.float64(out[0]))
     for i in range(0, out.size, step):

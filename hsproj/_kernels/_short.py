@@ -9,7 +9,7 @@ import numpy as np
 from numba import literal_unroll
 
 from hsproj._kernels._arithmetic import two_product, two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._long import (
     ANSWER,
     COUNT,
@@ -413,7 +413,7 @@ def _round(out, scores, n, known, p, doubts):
                 q = fma(u + minus_c, inverse, shift)
                 doubt = next_to_midpoint(q)
             else:
-                low, q = enclose(u, minus_grid, tau, inverse, low_shift, high_shift)
+                low, q = enclose(u, minus_grid, tau, None, inverse, low_shift, high_shift)
                 doubt = low < q
             if any_of(doubt & inside & (u < full)):
                 left_open |= np.int64(1) << (i - block)
@@ -427,7 +427,7 @@ def _round(out, scores, n, known, p, doubts):
                 doubt = next_to_midpoint(q) | (q < tiny)
                 settled, sure = settle_narrow(scores, u, minus_c, delta, tau, q)
             else:
-                low, q = enclose(u, minus_grid, tau, inverse, low_shift, high_shift)
+                low, q = enclose(u, minus_grid, tau, None, inverse, low_shift, high_shift)
                 doubt = low < q
                 settled, sure = settle(scores, u, minus_c, delta, tau, low, q)
             doubt = doubt & (u >= supported) & (u < full)
@@ -442,7 +442,7 @@ def _round(out, scores, n, known, p, doubts):
     return unsettled
 
 
-@jit()
+@kernel()
 def project_short(rows, k, tau, out, bounds, status, scratch):
     """See `_project.project_rows`."""
     m, n = rows.shape

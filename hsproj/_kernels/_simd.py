@@ -8,9 +8,10 @@ sums. A vector is as long as 64 bytes of the array it comes from: 8 float64 or 1
 
 import operator
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, overload, register_model, type_callable
 
 from hsproj._kernels._jit import jit
 
@@ -60,26 +61,27 @@ def _broad(kind):
     return Vector(types.float64, kind.lanes)
 
 
-def lanes(array):
+def _known(kind, value):
+    """What an intrinsic returns for a constant."""
+    return lambda context, builder, signature, arguments: context.get_constant(kind, value)
+
+
+@intrinsic
+def lanes(typing, array):
     """The number of entries in a vector of the array."""
-    raise NotImplementedError("for kernels only")
+    return types.intp(array), _known(types.intp, _native(array).lanes)
 
 
-def is_narrow(array):
+@intrinsic
+def is_narrow(typing, array):
     """Whether the array holds float32."""
-    raise NotImplementedError("for kernels only")
+    return types.boolean(array), _known(types.boolean, array.dtype == types.float32)
 
 
-@overload(is_narrow, inline="always")
-def _is_narrow(array):
-    narrow = array.dtype == types.float32
-    return lambda array: narrow
-
-
-@overload(lanes, inline="always")
-def _lanes(array):
-    count = _native(array).lanes
-    return lambda array: count
+@intrinsic
+def is_broader(typing, vector, other):
+    """Whether the entries of a vector are of a larger dtype than those of another."""
+    return types.boolean(vector, other), _known(types.boolean, vector.dtype.bitwidth > other.dtype.bitwidth)
 
 
 def _pointer(context, builder, array, value, index, kind):
@@ -186,6 +188,18 @@ def like(typing, array, value):
         return _fill(builder, given if kind.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), kind)
 
     return kind(array, value if isinstance(value, Vector) else types.float64), generate
+
+
+def rest_like(array, value):
+    """What a float64 loses by being rounded to the dtype of the array, in every lane, rounded likewise; of float64 None."""
+    raise NotImplementedError("for kernels only")
+
+
+@overload(rest_like)
+def _rest_like(array, value):
+    if array.dtype == types.float64:
+        return lambda array, value: None
+    return lambda array, value: like(array, value - np.float64(np.float32(value)))
 
 
 @intrinsic
@@ -437,21 +451,37 @@ def count_bits(typing, number):
 
 
 def _define(operation, kind, floats, integers=None, *, sign=None):
-    """Give an operator its meaning for two operands of the same type, vectors or masks: methods of LLVM's builder."""
+    """Give an operator its meaning for two operands of the same type, vectors or masks: methods of LLVM's builder.
 
-    @intrinsic
-    def apply(typing, a, b):
-        whole = integers is not None and isinstance(a.dtype, types.Integer)
+    By Numba's low-level interface: an overload would be compiled anew wherever the operator stands, half of all the time.
+    """
 
-        def generate(context, builder, signature, arguments):
-            method = getattr(builder, integers if whole else floats)
-            return method(*arguments) if sign is None else method(sign, *arguments)
+    @type_callable(operation)
+    def choose(context):
+        def result(a, b):
+            if isinstance(a, kind) and a == b:
+                return a if sign is None else Mask(a.lanes)
+            return None
 
-        return (a if sign is None else Mask(a.lanes))(a, b), generate
+        return result
 
-    @overload(operation, inline="always")
-    def choose(a, b):
-        return (lambda a, b: apply(a, b)) if isinstance(a, kind) and a == b else None
+    @lower_builtin(operation, kind, kind)
+    def apply(context, builder, signature, arguments):
+        whole = integers is not None and isinstance(signature.args[0].dtype, types.Integer)
+        method = getattr(builder, integers if whole else floats)
+        return method(*arguments) if sign is None else method(sign, *arguments)
+
+
+def _define_unary(operation, kind, method):
+    """Likewise for one operand."""
+
+    @type_callable(operation)
+    def choose(context):
+        return lambda a: a if isinstance(a, kind) else None
+
+    @lower_builtin(operation, kind)
+    def apply(context, builder, signature, arguments):
+        return getattr(builder, method)(*arguments)
 
 
 _define(operator.add, Vector, "fadd", "add")
@@ -469,32 +499,14 @@ for _operation, _sign in (
 _define(operator.ne, Vector, "fcmp_unordered", "icmp_signed", sign="!=")
 _define(operator.and_, Mask, "and_")
 _define(operator.or_, Mask, "or_")
+_define_unary(operator.neg, Vector, "fneg")
+_define_unary(operator.invert, Mask, "not_")
 
 
 @intrinsic
 def common_bits(typing, a, b):
     """The bits that two vectors of integers share."""
     return a(a, b), lambda context, builder, signature, arguments: builder.and_(*arguments)
-
-
-@intrinsic
-def _negative(typing, a):
-    return a(a), lambda context, builder, signature, arguments: builder.fneg(arguments[0])
-
-
-@intrinsic
-def _complement(typing, a):
-    return a(a), lambda context, builder, signature, arguments: builder.not_(arguments[0])
-
-
-@overload(operator.neg, inline="always")
-def _neg(a):
-    return (lambda a: _negative(a)) if isinstance(a, Vector) else None
-
-
-@overload(operator.invert, inline="always")
-def _invert(a):
-    return (lambda a: _complement(a)) if isinstance(a, Mask) else None
 
 
 @jit()

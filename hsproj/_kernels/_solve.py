@@ -10,7 +10,7 @@ docs/numerics.md says why both stages end and why an accepted row is right.
 import numpy as np
 
 from hsproj._kernels._arithmetic import divide, exact_sum, exceeds, two_product, two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._long import ceil_like
 from hsproj._kernels._simd import (
     add_where,
@@ -429,7 +429,7 @@ def _prove(x, k, tau, support_from, saturated_from, record, piece, terms):
     )
 
 
-@jit(allocates=True)
+@kernel(allocates=True)
 def prove_rows(rows, k, temperature, bounds, records, status):
     """Fill records (m, COLUMNS) and status (m,) for rows whose sets are bounded by bounds (m, 2)."""
     m, n = rows.shape
@@ -474,7 +474,7 @@ def _solve_row(x, k, tau, record, piece, terms):
     return _certify(x, k, tau, theta, record, piece, terms)
 
 
-@jit(allocates=True)
+@kernel(allocates=True)
 def solve_rows(rows, k, temperature, records, status):
     """Fill records (m, COLUMNS) and status (m,) for rows (m, n), k (m,) and temperature (m,)."""
     piece, terms = np.empty(4), np.empty(10)  # scratch of `_certify`

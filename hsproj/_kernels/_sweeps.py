@@ -6,7 +6,7 @@ Rows are (m, n), C-contiguous, float32 or float64; all arithmetic is in float64 
 import numpy as np
 
 from hsproj._kernels._arithmetic import two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._long import ceil_like
 from hsproj._kernels._simd import (
     fma,
@@ -76,7 +76,7 @@ def _round(p, rest, lost, narrow):
     return (max(near, far) if rest > 0.0 else min(near, far)), doubtful
 
 
-@jit()
+@kernel()
 def project_rows(rows, temperature, records, out, doubtful):
     """p_i = (x_i - theta) / tau for the free scores, 0 below them and 1 above: correctly rounded, or the row is doubtful.
 
@@ -131,7 +131,7 @@ def project_rows(rows, temperature, records, out, doubtful):
                 doubtful[r] |= doubt or p < _TINY
 
 
-@jit()
+@kernel()
 def threshold_rows(records, narrow, out, doubtful):
     """Theta = pivot + delta / scale, correctly rounded to float64 (to float32 if `narrow`), or the row is doubtful."""
     for r in range(out.size):
@@ -148,7 +148,7 @@ def threshold_rows(records, narrow, out, doubtful):
         doubtful[r] = doubt or records[r, SCALE] != 1.0 or not np.isfinite(theta)
 
 
-@jit()
+@kernel()
 def mask_rows(rows, bounds, free, saturated):
     """The exact masks: scores compared with scores, nothing recomputed."""
     m, n = rows.shape
@@ -161,7 +161,7 @@ def mask_rows(rows, bounds, free, saturated):
             above[i] = x[i] >= saturated_from
 
 
-@jit()
+@kernel()
 def top_rows(rows, k, least, out):
     """Exactly k[r] ones a row, ties to the lowest index, given the k[r]-th largest score `least`; NaN where that is none."""
     m, n = rows.shape

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hsproj._kernels._arithmetic import divide, two_sum
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._long import ceil_like
 from hsproj._kernels._simd import (
     EIGHT,
@@ -216,7 +216,7 @@ def _multiply(v, start, n, source, free, mean, rest, tau, inverse, ones, scratch
         store_eight(out, i, narrowed(out, select(load_again(scratch, i, source, free, j), p, zero)))
 
 
-@jit()
+@kernel()
 def tangent_rows(v, sources, bounds, temperature, out, scratch, free, unit):
     """See `tangents`; `unit` is 1."""
     m, n = v.shape

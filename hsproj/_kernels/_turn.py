@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import literal_unroll
 
-from hsproj._kernels._jit import jit
+from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._simd import EIGHT, load_eight, store_eight, transpose
 
 _HEIGHT, _WIDTH = 8 * EIGHT, 2 * EIGHT
@@ -55,7 +55,7 @@ def _turn_part(source, at, stride, height, width, target, to, target_stride):
             )
 
 
-@jit()
+@kernel()
 def turn(matrices, out, scratch):
     """See `turned`."""
     count, height, width = matrices.shape

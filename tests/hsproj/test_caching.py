@@ -97,3 +97,41 @@ def test_code_of_an_earlier_version_is_removed(tmp_path: Path) -> None:
     for stamp in ("earlier", "later"):
         _CacheFile(str(tmp_path), "kernel", stamp).save("float64", "code")
     assert len(list(tmp_path.glob("*.nbc"))) == 1
+
+
+_EVERYTHING = """
+import numpy as np
+from numba.core import event
+
+import hsproj
+
+compiled = []
+
+
+class Listener(event.Listener):
+    def on_start(self, event):
+        compiled.append(event.data["dispatcher"].__name__)
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", Listener())
+rng = np.random.default_rng(0)
+for n in (5, 10, 100, 1000, 200_000):
+    x, y = rng.normal(size=n).astype("float32"), np.eye(n, 1)[:, 0].astype("float32")
+    hsproj.soft_binary_argmax(x, 2)
+    hsproj.vjp(x, 2, y)
+    hsproj.solve(x, 2).vjp(y)
+    hsproj.hypersimplex_loss_and_grad(x, y, 1)
+    hsproj.binary_argmax(x, 2)
+hsproj.soft_binary_argmax(rng.normal(size=(600, 300)), 2, axis=0)
+hsproj.project([1e9, 1e9 + 1e-7, 0.0], 1.5)
+print(compiled)
+"""
+
+
+def test_what_is_called_from_python_is_compiled_once_and_for_all() -> None:
+    command = [sys.executable, "-c", _EVERYTHING]
+    subprocess.run(command, check=True, capture_output=True)  # compiles what no test before has
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "[]"

@@ -252,3 +252,32 @@ def test_a_product_with_the_jacobian_is_the_same_alone_and_among_others(dtype: s
                 for term, product in zip(terms, whole[r, free[r]].tolist(), strict=True):
                     right = (term - mean) / Fraction(tau[r])
                     assert abs(right) > big or abs(Fraction(product) - right) <= within
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_free_scores_of_a_known_threshold_are_rounded_correctly(dtype: str) -> None:
+    # float32 in float32 where theta is up to 8 temperatures away, and in float64 elsewhere.
+    rng = np.random.default_rng(13)
+    steps = 2.0 ** -np.finfo(dtype).nmant
+    for trial in range(400):
+        tau = float(2.0 ** rng.choice([rng.uniform(-60, 60), rng.uniform(-3, 3), rng.uniform(-70, 70)]))
+        tau = float(np.float32(tau)) if trial % 3 == 0 else tau
+        theta = tau * float(
+            rng.choice([0.0, rng.uniform(-8, 8), rng.uniform(-8.1, -7.9), 1e-7, rng.uniform(-1e4, 1e4)])
+        )
+        rest = theta * float(rng.uniform(-1, 1)) * 2.0**-53
+        exactly = Fraction(theta) + Fraction(rest)
+        p = rng.uniform(0, 1, 96) * 2.0 ** -rng.integers(0, 20, 96)
+        # Half of them next to the middle between two floats.
+        p[::2] = (np.floor(p[::2] / steps) + 0.5) * steps
+        x = (theta + p * tau).astype(dtype)
+        x = x[(x.astype(float) > theta) & (x.astype(float) < theta + tau * (1 - 1e-6))]
+        if x.size < 16:
+            continue
+        answer = np.zeros(_long.ANSWER)
+        answer[[_long.NUMERATOR, _long.NUMERATOR_REST, _long.COUNT]] = theta, rest, 1.0
+        answer[[_long.SUPPORT_FROM, _long.SATURATED_FROM]] = x.min(), theta + 2.0 * tau
+        out = np.empty_like(x)
+        assert _round.round_row(x, 1.0, tau, answer, out, np.empty(_round.TERMS))
+        right = [exact.round_to((Fraction(u) - exactly) / Fraction(tau), dtype) for u in x.tolist()]
+        assert out.tolist() == right, (tau, theta)
