@@ -52,7 +52,7 @@ def _project_shared(x: Array, k: float, tau: float, out: Array, bounds: Array, t
         while action == _long.REDUCE:
             _long.foresee(x, tau, sample, state)
             low, high, *crowds = map(float, state[[_long.FROM, _long.TO, _long.CROWD, _long.CROWD_UP]])
-            pivot = _long.pivot_for(low, tau)
+            pivot = _long.pivot_for(x, low, tau)
             settled = np.zeros((len(parts), _long.SETTLED))
             asides = [np.empty(_long.room(x.size)) for _ in parts]
             pieces = [(x[part], low, high, tau, pivot, *crowds, asides[i], settled[i]) for i, part in enumerate(parts)]

@@ -126,7 +126,7 @@ def evaluate(x, theta, tau, precisely):
 
 
 @jit()
-def _sort_out(v, limits, pivot, grid, coarse, one, free, saturated, sum_, rest):
+def _sort_out(v, limits, pivot, grid, coarse, even, one, free, saturated, sum_, rest):
     low, high, low_up, high_up = limits
     d = matching(grid, v) - pivot
     inside = (v > high) & (v < low_up)
@@ -134,8 +134,9 @@ def _sort_out(v, limits, pivot, grid, coarse, one, free, saturated, sum_, rest):
     free = add_where(inside, free, one)
     saturated = add_where(above, saturated, one)
     left = ~((v < low) | inside | above)
+    if even:
+        return left, free, saturated, add_where(inside, sum_, d), rest
     if is_narrow(v):
-        # Most float32 scores are on the grid as they are.
         whole = inside & (size(v) >= coarse)
         sum_, inside = add_where(whole, sum_, d), inside & ~whole
         if not any_of(inside):
@@ -205,7 +206,12 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     one, none = integers_like(t_low, 1), integers_like(t_low, 0)
     free_a, saturated_a, free_b, saturated_b = none, none, none, none
     crowded, crowded_up, many, many_up = np.int64(0), np.int64(0), like(x, crowd), like(x, crowd_up)
-    coarse = like(x, grid(tau) * 2.0**-28 if pivot == 0.0 else np.inf)
+    # From there on float32 scores are on the grid as they are; most are, and here and there all.
+    on_grid = grid(tau) * 2.0**-28
+    even = is_narrow(x) and (
+        (pivot != 0.0 and pivot == x.dtype.type(pivot)) or low >= on_grid or high + tau <= -on_grid
+    )
+    coarse = like(x, on_grid)
     sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
     count = np.int64(0)
     most = buffer.size - 2 * width
@@ -216,10 +222,10 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
         while i + 2 * width <= end:
             v, w = load(x, i), load(x, i + width)
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v, limits, c, g, coarse, one, free_a, saturated_a, sum_a, rest_a
+                v, limits, c, g, coarse, even, one, free_a, saturated_a, sum_a, rest_a
             )
             open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
-                w, limits, c, g, coarse, one, free_b, saturated_b, sum_b, rest_b
+                w, limits, c, g, coarse, even, one, free_b, saturated_b, sum_b, rest_b
             )
             if any_of(open_a | open_b):
                 open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
@@ -233,7 +239,7 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
             start = min(i, x.size - width)
             v = select(last(x, width - (i - start)), load(x, start), like(x, -np.inf))
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v, limits, c, g, coarse, one, free_a, saturated_a, sum_a, rest_a
+                v, limits, c, g, coarse, even, one, free_a, saturated_a, sum_a, rest_a
             )
             if any_of(open_a):
                 open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
@@ -429,7 +435,7 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
     for step in range(200):
         free, saturated = settled[FREE], settled[SATURATED]
         if free == 0.0:
-            pivot = pivot_for(theta, tau)
+            pivot = pivot_for(buffer, theta, tau)
         sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
         up = theta + tau
         t, u, c = broad(buffer, theta), broad(buffer, up), broad(buffer, pivot)
@@ -554,9 +560,15 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
 
 
 @kernel()
-def pivot_for(theta, tau):
-    """A number whose differences with free scores are floats: 0, or theta where that is far away (Sterbenz)."""
-    return 0.0 if abs(theta) <= 4.0 * tau else theta
+def pivot_for(x, theta, tau):
+    """A number whose differences with free scores are floats: 0, or theta where that is far away (Sterbenz).
+
+    If need be, theta is rounded to float32: then these differences are on the grid.
+    """
+    if abs(theta) <= 4.0 * tau:
+        return 0.0
+    near = np.float64(x.dtype.type(theta))
+    return near if abs(near - theta) <= tau else theta
 
 
 @jit()
@@ -748,7 +760,7 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
             action = EVALUATE
         while action == REDUCE:
             foresee(x, tau, sample, state)
-            pivot = pivot_for(state[FROM], tau)
+            pivot = pivot_for(x, state[FROM], tau)
             settled[:] = 0.0
             count = reduce(x, state[FROM], state[TO], tau, pivot, state[CROWD], state[CROWD_UP], buffer, settled)
             if count < 0:

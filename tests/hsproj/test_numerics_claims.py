@@ -84,15 +84,21 @@ def test_free_entries_of_a_settled_row_are_above_2_to_the_minus_52(family: str, 
             assert (p[0][free] > 2.0**-52).all()
 
 
-def test_free_scores_less_the_pivot_are_floats_and_below_5_tau() -> None:
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_free_scores_less_the_pivot_are_floats_and_below_5_tau(dtype: str) -> None:
     rng = np.random.default_rng(7)
     for _ in range(2000):
         tau = float(rng.uniform(0.5, 2))
-        low = float(rng.choice([1, -1]) * tau * rng.choice([0.1, 3.9, 4.1, 1e3, 1e9]) * rng.uniform(0.9, 1.1))
-        pivot = _long.pivot_for(low, tau)
-        for v in rng.uniform(low, low + (tau if pivot == 0 else 2 * tau), 20).tolist():
+        low = float(rng.choice([1, -1]) * tau * rng.choice([0.1, 3.9, 4.1, 1e3, 1e7, 1e9]) * rng.uniform(0.9, 1.1))
+        pivot = _long.pivot_for(np.zeros(1, dtype), low, tau)
+        high = low + (tau if pivot == 0 else 2 * tau)
+        scores = rng.uniform(low, high, 20).astype(dtype).astype(float)
+        for v in scores[(scores > low) & (scores < high)].tolist():
             assert Fraction(v - pivot) == Fraction(v) - Fraction(pivot)
             assert abs(v - pivot) <= 5 * tau
+            g = _long.grid(tau)
+            if dtype == "float32" and pivot != 0.0 and pivot == np.float32(pivot):
+                assert (g + (v - pivot)) - g == v - pivot
 
 
 @pytest.mark.parametrize("tau", [1.0, 1.5, 2.0**13 / 2560 * (1 + 2.0**-40), 2.0**-450, 2.0**900, 0.1])

@@ -103,13 +103,13 @@ def test_what_there_is_no_proof_for_is_declined(x: list[float], k: float, tau: f
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_sums_of_a_reduction_are_within_their_bound(n: int, dtype: str) -> None:
     rng = np.random.default_rng(n)
-    for offset in (0.0, 3.0, -0.7, 1e6):
+    for offset in (0.0, 3.0, -3.0, -0.7, 1e6, 1e9):
         tau = 1.5
         # Entries of every size, so that there are bits below the grid.
         x = (offset + rng.uniform(0, 1, n) * 10.0 ** rng.uniform(-40, 0, n)).astype(dtype)
         theta = offset - 0.25
         buffer, settled = np.empty(_long.room(n)), np.zeros(_long.SETTLED)
-        pivot = _long.pivot_for(theta, tau)
+        pivot = _long.pivot_for(x, theta, tau)
         low, high, nobody = theta - 1e-6, theta + 1e-6, np.nan
         count = _long.reduce(x, low, high, tau, pivot, nobody, nobody, buffer, settled)
         assert (count, settled[_long.FREE], settled[_long.SATURATED]) == (0, n, 0)
