@@ -23,9 +23,11 @@ def for_chunks(act: Callable[..., object], rows: Array, *others: Array) -> None:
     """Call `act` with (m, n) rows and other arrays of length m: with chunks of them, on several threads, where that pays."""
     m, n = rows.shape
     threads = useful(m * n, m)
+    if threads == 1:
+        act(rows, *others)
+        return
     ends = [m * i // threads for i in range(threads + 1)]
-    calls = [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)]
-    side_by_side(act, calls if threads > 1 else [(rows, *others)])
+    side_by_side(act, [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)])
 
 
 def useful(entries: int, parts: int) -> int:

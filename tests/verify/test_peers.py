@@ -74,6 +74,10 @@ def test_an_adapter_gives_the_projection_and_the_vjp_to_what_its_peer_stops_at(p
             if target.project_and_vjp is not None:
                 both = target.project_and_vjp(x[0], k, g[0])
                 assert np.allclose(both, [p[0], gradient[0]], rtol=0, atol=2 * tolerance)
+            if target.solve is not None:
+                pull_back = target.solve(x[0], k)
+                for _ in range(2):
+                    assert np.allclose(pull_back(g[0]), gradient[0], rtol=0, atol=2 * tolerance)
 
 
 def test_a_sorted_scan_in_numpy_passes_what_it_claims_at_a_tolerance() -> None:

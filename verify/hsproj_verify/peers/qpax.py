@@ -25,5 +25,8 @@ def _project(x: Any, k: Any) -> Any:
 
 _NOTE = f"qpax {version('qpax')}, compiled beforehand; its gradient is a relaxed one, by design"
 target = replace(
-    in_reverse_mode(target_of("qpax", _project, _NOTE, compiled=True), *GENERAL), vjp=None, project_and_vjp=None
+    in_reverse_mode(target_of("qpax", _project, _NOTE, compiled=True), *GENERAL),
+    vjp=None,
+    project_and_vjp=None,
+    solve=None,
 )

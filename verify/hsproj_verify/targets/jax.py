@@ -47,6 +47,14 @@ def target_of(name: str, function: Callable[..., Any], note: str = "", *, compil
         p, pull_back = jax.vjp(lambda scores: function(scores, *k, **options), x)
         return p, pull_back(g)[0]
 
+    def pull_back(x: Any, *k: Any, **options: Any) -> Any:
+        return jax.vjp(lambda scores: function(scores, *k, **options), x)[1]
+
+    def solve(*arguments: Any, **options: Any) -> Any:
+        pull = called_with_numpy(pull_back)(*arguments, **options)
+        call = jax.jit(pull) if compiled else pull
+        return lambda g: outwards(call(jax.numpy.asarray(g))[0])
+
     def vjp(*arguments: Any, **options: Any) -> Any:
         return project_and_vjp(*arguments, **options)[1]
 
@@ -61,6 +69,7 @@ def target_of(name: str, function: Callable[..., Any], note: str = "", *, compil
         jvp=called_with_numpy(jvp),
         note="; ".join(filter(None, (note, f"jax {jax.__version__}, on {jax.default_backend()}"))),
         project_and_vjp=called_with_numpy(project_and_vjp),
+        solve=functools.update_wrapper(solve, function),
     )
     # That there are derivatives is assumed: the function need not be one that can be differentiated.
     return made.assuming("vjp", "jvp").lacking(UNCLAIMED)

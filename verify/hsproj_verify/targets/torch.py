@@ -50,6 +50,10 @@ def target_of(name: str, function: Callable[..., Any], note: str = "") -> Target
         p = function(x.requires_grad_(), *k, **options)
         return p, torch.autograd.grad(p, x, g)[0]
 
+    def solve(x: Any, *k: Any, **options: Any) -> Any:
+        p = function(x.requires_grad_(), *k, **options)
+        return lambda g: outwards(torch.autograd.grad(p, x, inwards(g), retain_graph=True)[0])
+
     def vjp(*arguments: Any, **options: Any) -> Any:
         return project_and_vjp(*arguments, **options)[1]
 
@@ -66,6 +70,7 @@ def target_of(name: str, function: Callable[..., Any], note: str = "") -> Target
         jvp=called_with_numpy(jvp),
         note="; ".join(filter(None, (note, f"torch {torch.__version__}, on the CPU"))),
         project_and_vjp=called_with_numpy(project_and_vjp),
+        solve=called_with_numpy(solve),
     )
     # That there are derivatives is assumed: the function need not be one that can be differentiated.
     return made.assuming("vjp", "jvp").lacking(UNCLAIMED)
