@@ -120,7 +120,7 @@ class Projection:
         Notes
         -----
         Each entry is within 4 eps max|v| / temperature of the exact product, the maximum over the entries that move, for
-        any n.
+        any n; unless that maximum or the entry is a subnormal number, which has fewer digits.
 
         Examples
         --------

@@ -15,6 +15,7 @@ from hsproj._kernels._simd import (
     EIGHT,
     add_where,
     any_of,
+    append,
     as_floats,
     as_integers,
     bits,
@@ -29,8 +30,8 @@ from hsproj._kernels._simd import (
     last,
     like,
     load,
-    lowest_bit,
     matching,
+    packs,
     select,
     size,
     smaller,
@@ -156,15 +157,6 @@ def _without_crowds(v, undecided, crowd, crowd_up, number, number_up):
 
 
 @jit()
-def _set_aside(x, i, undecided, buffer, count):
-    while undecided != 0:
-        buffer[count] = x[i + lowest_bit(undecided)]
-        count += 1
-        undecided &= undecided - 1
-    return count
-
-
-@jit()
 def floor_like(x, value):
     """The largest number of the dtype of x that is not above `value`."""
     near = x.dtype.type(value)
@@ -185,9 +177,9 @@ def grid(tau):
 
 
 @jit()
-def slack(low, high, tau):
-    """More than the rounding of low + tau and high + tau."""
-    return 2.0**-51 * (abs(low) + abs(high) + tau)
+def slack(end, tau):
+    """More than the rounding of end + tau."""
+    return 2.0**-51 * (abs(end) + tau)
 
 
 @kernel()
@@ -198,8 +190,8 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     """
     t_low = like(x, ceil_like(x, low))
     t_high = like(x, floor_like(x, high))
-    t_low_up = like(x, ceil_like(x, low + tau - slack(low, high, tau)))
-    t_high_up = like(x, floor_like(x, high + tau + slack(low, high, tau)))
+    t_low_up = like(x, ceil_like(x, low + tau - slack(low, tau)))
+    t_high_up = like(x, floor_like(x, high + tau + slack(high, tau)))
     limits = (t_low, t_high, t_low_up, t_high_up)
     width = lanes(x)
     c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
@@ -215,6 +207,9 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     sum_, rest, lost = settled[SUM], settled[REST], settled[LAST]
     count = np.int64(0)
     most = buffer.size - 2 * width
+    crowds = crowd == crowd or crowd_up == crowd_up
+    # In short rows so many vectors have open scores that it is quicker not to ask which.
+    at_once = packs() and not is_narrow(x) and x.size < _FORESEEN_FROM
     for block in range(0, x.size, BLOCK):
         end = min(block + BLOCK, x.size)
         sum_a, rest_a, sum_b, rest_b = zero, zero, zero, zero
@@ -227,12 +222,13 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
             open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
                 w, limits, c, g, coarse, even, one, free_b, saturated_b, sum_b, rest_b
             )
-            if any_of(open_a | open_b):
-                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
-                open_b, crowded, crowded_up = _without_crowds(w, open_b, many, many_up, crowded, crowded_up)
+            if at_once or any_of(open_a | open_b):
+                if crowds:
+                    open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
+                    open_b, crowded, crowded_up = _without_crowds(w, open_b, many, many_up, crowded, crowded_up)
                 if count > most:
                     return -1
-                count = _set_aside(x, i, bits(open_a) | (bits(open_b) << width), buffer, count)
+                count = append(buffer, append(buffer, count, open_a, v), open_b, w)
             i += 2 * width
         while i < end:
             # The last vector may overlap with what was dealt with: only its upper lanes count.
@@ -241,11 +237,10 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
             open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
                 v, limits, c, g, coarse, even, one, free_a, saturated_a, sum_a, rest_a
             )
-            if any_of(open_a):
-                open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
-                if count > most:
-                    return -1
-                count = _set_aside(x, start, bits(open_a), buffer, count)
+            open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
+            if count > most:
+                return -1
+            count = append(buffer, count, open_a, v)
             i += width
         sum_, error = two_sum(sum_, total(sum_a + sum_b))
         rest, error = two_sum(rest, error + total(rest_a + rest_b))
@@ -426,7 +421,7 @@ def conclude(buffer, count, settled, pivot, k, tau, n, state, answer):
                 high = max(high, crowd)
         high += 2.0**-40 * (abs(high) + tau)
     theta = min(max(state[THETA], low), high)
-    support_end, saturated_end = np.nextafter(high, np.inf), high + tau + slack(low, high, tau)
+    support_end, saturated_end = np.nextafter(high, np.inf), high + tau + slack(high, tau)
     below, above = low, high
     tried_low, tried_high = False, False
     buffer[count : count + EIGHT] = -np.inf  # fills up the last vector

@@ -425,6 +425,48 @@ def _load_again(array, index, source, known, j):
     )
 
 
+def _packs(context):
+    """Whether the machine moves chosen lanes of a vector next to each other at once."""
+    return "+avx512f" in context.codegen().magic_tuple()[2]
+
+
+@intrinsic
+def packs(typing):
+    """Whether `append` costs no more than a branch that nobody can foresee."""
+    return types.boolean(), lambda context, builder, signature, arguments: context.get_constant(
+        types.boolean, _packs(context)
+    )
+
+
+@intrinsic
+def append(typing, buffer, count, mask, vector):
+    """Put the lanes in the mask at buffer[count :], as float64, and anything behind them; the number in the buffer then."""
+    kind, lanes_ = _broad(vector), vector.lanes
+
+    def generate(context, builder, signature, arguments):
+        array, number, chosen, entries = arguments
+        start = context.make_array(buffer)(context, builder, array).data
+        bits_ = builder.bitcast(chosen, ir.IntType(lanes_))
+        total = builder.add(number, builder.zext(builder.ctpop(bits_), number.type))
+        if _packs(context):
+            same = _llvm(vector)
+            shape = ir.FunctionType(same, [same, same, _llvm(mask)])
+            name = f"llvm.x86.avx512.mask.compress.v{lanes_}f{vector.dtype.bitwidth}"
+            pack = cgutils.get_or_insert_function(builder.module, shape, name)
+            packed = builder.call(pack, [entries, ir.Constant(same, ir.Undefined), chosen])
+            wide = packed if kind == vector else builder.fpext(packed, _llvm(kind))
+            to = builder.bitcast(builder.gep(start, [number]), _llvm(kind).as_pointer())
+            builder.store(wide, to, align=8)
+            return total
+        wide = entries if kind == vector else builder.fpext(entries, _llvm(kind))
+        for i in range(lanes_):
+            builder.store(builder.extract_element(wide, _INT(i)), builder.gep(start, [number]))
+            number = builder.add(number, builder.zext(builder.extract_element(chosen, _INT(i)), number.type))
+        return total
+
+    return types.intp(buffer, types.intp, mask, vector), generate
+
+
 @intrinsic
 def any_of(typing, mask):
     """Whether any lane is set."""

@@ -303,3 +303,16 @@ def test_derivatives_at_ten_million_entries_take_memory_of_the_order_of_the_row(
     mean = math.fsum(x[free]) / free.sum()
     np.testing.assert_allclose(gradient[free], x[free] - mean, rtol=0, atol=1e-14)
     assert not gradient[~free].any()
+
+
+@pytest.mark.parametrize("low", [-1e-45, -1e-30, -1e-3])
+@pytest.mark.parametrize("short_of_n", [1.5, 2.11, 2.7])
+def test_a_huge_negative_score_does_not_blur_the_scores_far_above_it(low: float, short_of_n: float) -> None:
+    # Theta is next to `low`: between a score of -3e38, at which float64 has steps of 1e22, and hundreds of saturated ones.
+    n = 511
+    x = np.random.default_rng(0).uniform(30, 100, n).astype(np.float32)
+    x[0], x[1:3] = -3e38, low
+    p = hsproj.soft_binary_argmax(x, n - short_of_n, temperature=0.1)
+    assert p[0] == 0.0
+    assert (p[3:] == 1.0).all()
+    assert p[1] == p[2] == np.float32((3.0 - short_of_n) / 2.0)
