@@ -583,3 +583,20 @@ def smallest(v):
 def add_where(mask, a, b):
     """A + b where the mask is set, a elsewhere."""
     return select(mask, a + b, a)
+
+
+@jit()
+def load_columns(array, start, stride):
+    """The columns of eight by eight entries: of eight rows that are so far apart, the first one at array[start]."""
+    return transpose(
+        (
+            load_eight(array, start),
+            load_eight(array, start + stride),
+            load_eight(array, start + 2 * stride),
+            load_eight(array, start + 3 * stride),
+            load_eight(array, start + 4 * stride),
+            load_eight(array, start + 5 * stride),
+            load_eight(array, start + 6 * stride),
+            load_eight(array, start + 7 * stride),
+        )
+    )

@@ -25,6 +25,7 @@ from hsproj._kernels._simd import (
     load,
     load_again,
     load_between,
+    load_columns,
     load_eight,
     mask_of,
     matching,
@@ -33,7 +34,6 @@ from hsproj._kernels._simd import (
     size,
     store,
     store_eight,
-    transpose,
 )
 
 # A difference with a number below HUGE overflows only if it has to: half of the last place of the largest float is 2^970.
@@ -161,33 +161,16 @@ def _add_up(v, start, n, source, low, high, tail, ones, scratch, free, most):
 
 
 @jit()
-def _columns(table):
-    """The columns of eight rows of eight."""
-    return transpose(
-        (
-            load(table, 0),
-            load(table, EIGHT),
-            load(table, 2 * EIGHT),
-            load(table, 3 * EIGHT),
-            load(table, 4 * EIGHT),
-            load(table, 5 * EIGHT),
-            load(table, 6 * EIGHT),
-            load(table, 7 * EIGHT),
-        )
-    )
-
-
-@jit()
 def _plain_sum(table):
     """The sums of eight rows of eight."""
-    a, b, c, d, e, f, g, h = _columns(table)
+    a, b, c, d, e, f, g, h = load_columns(table, 0, EIGHT)
     return ((a + b) + (c + d)) + ((e + f) + (g + h))
 
 
 @jit()
 def _sum(table, rests, ones):
     """The sums of eight rows of eight, as pairs."""
-    a, b, c, d, e, f, g, h = _columns(table)
+    a, b, c, d, e, f, g, h = load_columns(table, 0, EIGHT)
     sum_, rest = _add(b, a, _plain_sum(rests), ones)
     sum_, rest = _add(c, sum_, rest, ones)
     sum_, rest = _add(d, sum_, rest, ones)

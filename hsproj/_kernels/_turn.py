@@ -6,7 +6,7 @@ import numpy as np
 from numba import literal_unroll
 
 from hsproj._kernels._jit import jit, kernel
-from hsproj._kernels._simd import EIGHT, load_eight, store_eight, transpose
+from hsproj._kernels._simd import EIGHT, load_columns, load_eight, store_eight
 
 _HEIGHT, _WIDTH = 8 * EIGHT, 2 * EIGHT
 """What is turned in the nearest cache, where the rows of the target are so far apart that they would drive each other out."""
@@ -17,7 +17,7 @@ _FEW = 512
 def turned(matrices: Any, out: Any) -> Any:
     """Fill `out` (a, w, h), C-contiguous, with C-contiguous matrices (a, h, w) of the same floats, turned; returns it.
 
-    w is eight or more: for less, NumPy is quicker.
+    For w below eight NumPy is quicker.
     """
     turn(matrices, out, np.empty(_HEIGHT * _WIDTH, out.dtype))
     return out
@@ -26,19 +26,7 @@ def turned(matrices: Any, out: Any) -> Any:
 @jit()
 def _turn_tile(source, at, width, target, to, height):
     """Eight by eight entries."""
-    block = transpose(
-        (
-            load_eight(source, at),
-            load_eight(source, at + width),
-            load_eight(source, at + 2 * width),
-            load_eight(source, at + 3 * width),
-            load_eight(source, at + 4 * width),
-            load_eight(source, at + 5 * width),
-            load_eight(source, at + 6 * width),
-            load_eight(source, at + 7 * width),
-        )
-    )
-    for column in literal_unroll(block):
+    for column in literal_unroll(load_columns(source, at, width)):
         store_eight(target, to, column)
         to += height
 
@@ -63,7 +51,7 @@ def turn(matrices, out, scratch):
     near = height * out.itemsize % _FAR != 0
     for a in range(count):
         at = a * height * width
-        if height < EIGHT:
+        if min(height, width) < EIGHT:
             for i in range(height):
                 for j in range(width):
                     out[a, j, i] = matrices[a, i, j]

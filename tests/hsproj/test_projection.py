@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hsproj
-from hsproj._kernels import _short
+from hsproj._kernels import _short, _turn
 from hsproj_verify.oracles import exact
 
 RNG = np.random.default_rng(5)
@@ -308,3 +308,16 @@ def test_long_arrays_are_projected_along_any_axis_as_if_it_were_the_last(shape: 
         np.testing.assert_array_equal(np.moveaxis(p, axis, -1), hsproj.soft_binary_argmax(rows, 2))
         np.testing.assert_array_equal(np.moveaxis(gradient, axis, -1), hsproj.vjp(rows, 2, tangents))
         np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_turned_matrices_are_transposes_and_nothing_else_is_written(dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    shapes = [(2, h, w) for h in (1, 7, 8, 9, 17, 64, 256, 512) for w in (1, 3, 7, 8, 9, 15, 16, 17, 33, 513)]
+    for count, height, width in shapes:
+        matrices = rng.normal(size=(count, height, width)).astype(dtype)
+        memory = np.full(matrices.size + 64, 7.0, dtype)
+        out = memory[32:-32].reshape(count, width, height)
+        np.testing.assert_array_equal(_turn.turned(matrices, out), matrices.transpose(0, 2, 1))
+        assert (memory[:32] == 7.0).all()
+        assert (memory[-32:] == 7.0).all()
