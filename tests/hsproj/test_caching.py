@@ -1,6 +1,7 @@
 """First calls: where nothing can be cached, from several processes at once, and next to what others left behind."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -136,3 +137,19 @@ def test_what_is_called_from_python_is_compiled_once_and_for_all() -> None:
     command = [sys.executable, "-c", _EVERYTHING]
     subprocess.run(command, check=True, capture_output=True)  # compiles what no test before has
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the processor named here is of another family"
+)
+def test_a_processor_without_the_longest_vectors_gives_the_same_bits(tmp_path: Path) -> None:
+    call = "import numpy, hsproj; x = numpy.random.default_rng(0).normal(size=(20, 1000)); "
+    call += "print(hsproj.soft_binary_argmax(x, 100).tobytes().hex())"
+    older = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+popcnt"}
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", call], env={**os.environ, **more}, check=True, capture_output=True, text=True
+        ).stdout
+        for more in ({}, {**older, "NUMBA_CACHE_DIR": str(tmp_path)})
+    ]
+    assert answers[0] == answers[1]
