@@ -32,7 +32,9 @@ def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, sta
     """
     n = rows.shape[1]
     if n <= LONGEST:
-        project_short(rows, k, temperature, out, bounds, status, np.empty((3 * n + 9) * LANES + TERMS + ANSWER))
+        vectors = np.empty(max(4 * n, n + 24) * LANES, rows.dtype)
+        wide = 4 * n * LANES if n <= PAIRS and rows.itemsize == 4 else 0
+        project_short(rows, k, temperature, out, bounds, status, vectors, np.empty(8 * LANES + TERMS + ANSWER + wide))
         if n <= PAIRS or not status.any():
             return
     else:

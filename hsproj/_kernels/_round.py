@@ -26,6 +26,7 @@ from hsproj._kernels._simd import (
     bits,
     broad,
     common_bits,
+    filled,
     fma,
     integers_like,
     is_broader,
@@ -221,9 +222,9 @@ def _side(u, minus_c, delta, tau, low, half):
 
 
 @jit()
-def settle(x, u, minus_c, delta, tau, low, high):
+def settle(u, minus_c, delta, tau, low, high):
     """(p, sure): which of two neighbouring floats (u - c - delta) / tau rounds to, ties to even."""
-    half, zero = broad(x, 0.5) * (high - low), broad(x, 0.0)
+    half, zero = filled(u, 0.5) * (high - low), filled(u, 0.0)
     even = low + half
     s, lost = _side(u, minus_c, delta, tau, low, half)
     p = select(s > zero, high, select(s < zero, low, even))
@@ -231,10 +232,10 @@ def settle(x, u, minus_c, delta, tau, low, high):
 
 
 @jit()
-def settle_narrow(x, u, minus_c, delta, tau, p):
+def settle_narrow(u, minus_c, delta, tau, p):
     """(p, sure): a float64 that rounds to the float32 that (u - c - delta) / tau rounds to, for a p next to a midpoint."""
     below = common_bits(as_integers(p) - integers_like(p, _HALF - ULPS), integers_like(p, -2 * _HALF))
-    middle, zero = below + integers_like(p, _HALF), broad(x, 0.0)
+    middle, zero = below + integers_like(p, _HALF), filled(u, 0.0)
     s, lost = _side(u, minus_c, delta, tau, as_floats(middle), zero)
     one, none = integers_like(p, 1), integers_like(p, 0)
     return as_floats(add_where(s > zero, add_where(s < zero, middle, none - one), one)), lost == zero

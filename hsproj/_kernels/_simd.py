@@ -74,7 +74,7 @@ def lanes(typing, array):
 
 @intrinsic
 def is_narrow(typing, array):
-    """Whether the array holds float32."""
+    """Whether an array, or a vector, holds float32."""
     return types.boolean(array), _known(types.boolean, array.dtype == types.float32)
 
 
@@ -122,15 +122,34 @@ def store(typing, array, index, vector):
 EIGHT = 8
 
 
+def _load(count):
+    """An intrinsic: so many entries of an array, from an index on."""
+
+    @intrinsic
+    def load(typing, array, index):
+        kind = Vector(array.dtype, count)
+
+        def generate(context, builder, signature, arguments):
+            return builder.load(_pointer(context, builder, array, *arguments, kind), align=array.dtype.bitwidth // 8)
+
+        return kind(array, types.intp), generate
+
+    return load
+
+
+load_eight, load_sixteen = _load(EIGHT), _load(2 * EIGHT)
+
+
 @intrinsic
-def load_eight(typing, array, index):
-    """array[index : index + 8]."""
-    kind = Vector(array.dtype, EIGHT)
+def sixteen(typing, array, value):
+    """Sixteen times a float64, rounded to the dtype of the array."""
+    kind = Vector(array.dtype, 2 * EIGHT)
 
     def generate(context, builder, signature, arguments):
-        return builder.load(_pointer(context, builder, array, *arguments, kind), align=array.dtype.bitwidth // 8)
+        given = arguments[1]
+        return _fill(builder, given if kind.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), kind)
 
-    return kind(array, types.intp), generate
+    return kind(array, types.float64), generate
 
 
 @intrinsic
@@ -218,14 +237,40 @@ def broad(typing, array, value):
 
 @intrinsic
 def matching(typing, kind, vector):
-    """The entries of a vector of an array in the dtype of another vector of as many."""
-    wider = kind.dtype != vector.dtype
+    """The entries of a vector in the dtype of another vector of as many."""
+
+    def generate(context, builder, signature, arguments):
+        if kind == vector:
+            return arguments[1]
+        convert = builder.fpext if kind.dtype == types.float64 else builder.fptrunc
+        return convert(arguments[1], _llvm(kind))
+
+    return kind(kind, vector), generate
+
+
+@intrinsic
+def widened(typing, vector):
+    """The entries of a vector as float64."""
+    kind = _broad(vector)
     return (
-        kind(kind, vector),
+        kind(vector),
         lambda context, builder, signature, arguments: (
-            builder.fpext(arguments[1], _llvm(kind)) if wider else arguments[1]
+            arguments[0] if kind == vector else builder.fpext(arguments[0], _llvm(kind))
         ),
     )
+
+
+@intrinsic
+def filled(typing, vector, value):
+    """A float64 in every lane of a vector as another one, rounded to its dtype."""
+
+    def generate(context, builder, signature, arguments):
+        given = arguments[1]
+        return _fill(
+            builder, given if vector.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), vector
+        )
+
+    return vector(vector, types.float64), generate
 
 
 def _integers(kind):
@@ -549,6 +594,15 @@ _define_unary(operator.invert, Mask, "not_")
 def common_bits(typing, a, b):
     """The bits that two vectors of integers share."""
     return a(a, b), lambda context, builder, signature, arguments: builder.and_(*arguments)
+
+
+@jit()
+def ceil_matching(kind, v):
+    """The smallest numbers of the dtype of another vector that are not below those of a broad one."""
+    near = matching(kind, v)
+    number, one = as_integers(near), integers_like(near, 1)
+    above = as_floats(select(number < integers_like(near, 0), number - one, number + one))
+    return select(widened(near) < v, above, near)
 
 
 @jit()

@@ -9,7 +9,7 @@ from exact_campaign import problem
 
 import hsproj
 from hsproj._kernels import _long, _project, _round, _short, _tangent
-from hsproj._kernels._simd import load
+from hsproj._kernels._simd import ceil_matching, load_sixteen, store
 from hsproj_verify.oracles import exact
 
 
@@ -143,31 +143,40 @@ def test_what_a_score_less_c_loses_is_known_for_every_free_score() -> None:
 
 @numba.njit
 def _solve_at(rows, k, tau, theta, scratch, known):  # type: ignore[no-untyped-def]
-    _short.gather(rows, 0, 8, scratch)
-    known[_short._K * 8 : _short._K * 8 + 8] = k
-    known[_short._TAU * 8 : _short._TAU * 8 + 8] = tau
-    return _short._solve_at(scratch, rows.shape[1], known, load(theta, 0))[0]
+    lanes = _short.LANES
+    _short.gather(rows, 0, lanes, scratch)
+    known[_short._K * lanes : (_short._K + 1) * lanes] = k
+    known[_short._TAU * lanes : (_short._TAU + 1) * lanes] = tau
+    return _short._solve_at(scratch, rows.shape[1], known, load_sixteen(theta, 0))[0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "compared"), [("float64", "float64"), ("float32", "float64"), ("float32", "float32")]
+)
 @pytest.mark.parametrize("off", [0.0, 1e-12, 1e-5, 0.1])
 @pytest.mark.parametrize("n", [25, 60, 128])
-def test_sets_that_are_proved_are_right_and_sums_within_their_bound(n: int, off: float) -> None:
+def test_sets_that_are_proved_are_right_and_sums_within_their_bound(
+    n: int, off: float, dtype: str, compared: str
+) -> None:
     # From a theta as far off, in temperatures.
     rng = np.random.default_rng(n)
+    lanes = _short.LANES
     proofs = 0
     for offset in (0.0, -0.7, 3.0, 1e7):
         for tau in (1.5, 0.01):
-            x = offset + rng.choice([1.0, 2.0**-30]) * rng.normal(size=(8, n)).round(int(rng.integers(1, 17)))
-            k = rng.uniform(0.01, n - 0.01, 8).round(int(rng.integers(0, 3))).clip(0.25, n - 0.25)
-            truth = [exact.solve(x[r].tolist(), k[r], tau) for r in range(8)]
+            x = offset + rng.choice([1.0, 2.0**-30]) * rng.normal(size=(lanes, n)).round(int(rng.integers(1, 17)))
+            x = x.astype(dtype)
+            k = rng.uniform(0.01, n - 0.01, lanes).round(int(rng.integers(0, 3))).clip(0.25, n - 0.25)
+            truth = [exact.solve(x[r].tolist(), k[r], tau) for r in range(lanes)]
             middle = [answer.threshold for answer in truth]
-            theta = np.array([float(t) for t in middle]) + rng.uniform(-off, off, 8) * tau
-            known = np.zeros(9 * 8)
-            proved = _solve_at(x, k, np.full(8, tau), theta, np.empty(8 * n), known)
-            table = known.reshape(9, 8)
-            for r in range(8):
-                support = table[_short._SUPPORT, r] <= x[r]
-                saturated = table[_short._SATURATED, r] <= x[r]
+            theta = np.array([float(t) for t in middle]) + rng.uniform(-off, off, lanes) * tau
+            known = np.zeros(8 * lanes)
+            proved = _solve_at(x, k, np.full(lanes, tau), theta.astype(compared), np.empty(lanes * n, dtype), known)
+            table = known.reshape(8, lanes)
+            for r in range(lanes):
+                scores = x[r].astype(float)
+                support = table[_short._SUPPORT, r] <= scores
+                saturated = table[_short._SATURATED, r] <= scores
                 free = np.flatnonzero(support & ~saturated)
                 if (proved >> r) & 1:
                     proofs += 1
@@ -175,12 +184,34 @@ def test_sets_that_are_proved_are_right_and_sums_within_their_bound(n: int, off:
                     assert tuple(np.flatnonzero(saturated)) == truth[r].saturated
                     assert table[_short._COUNT, r] == len(free)
                     if len(free):
-                        numerator = sum(map(Fraction, x[r, free].tolist())) - Fraction(tau) * (
+                        numerator = sum(map(Fraction, scores[free].tolist())) - Fraction(tau) * (
                             Fraction(k[r]) - saturated.sum()
                         )
                         held = Fraction(table[_short._NUMERATOR, r]) + Fraction(table[_short._REST, r])
                         assert abs(held - numerator) <= table[_short._ERROR, r]
-    assert proofs >= (30 if off < 1e-4 else 1)
+    assert proofs >= (60 if off < 1e-4 else 2)
+
+
+@numba.njit
+def _ceil(values, scores, out):  # type: ignore[no-untyped-def]
+    store(out, 0, ceil_matching(load_sixteen(scores, 0), load_sixteen(values, 0)))
+
+
+def test_bounds_become_the_next_float32_that_is_not_below() -> None:
+    rng = np.random.default_rng(11)
+    for scale in (1.0, 1e-44, 3e38, 1e60, 1e-60, 0.0):
+        values = rng.normal(size=16) * scale
+        with np.errstate(over="ignore"):
+            values[:4] = values[:4].astype(np.float32)
+        out = np.empty(16, np.float32)
+        _ceil(values, out, out)
+        with np.errstate(over="ignore"):
+            below = np.nextafter(out, np.float32(-np.inf)).astype(float)
+        assert (out.astype(float) >= values).all()
+        assert ((below < values) | (out == -np.inf)).all()
+        same = np.empty(16)
+        _ceil(values, same, same)
+        assert same.tolist() == values.tolist()
 
 
 def test_a_row_of_any_length_may_be_declined_by_the_kernel_for_short_rows() -> None:

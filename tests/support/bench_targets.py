@@ -25,9 +25,10 @@ WITHOUT = {
         "    return tail <= integers_like(p, 2 * ULPS)\n": "    return p != p\n",
     },
     "_short.py": {
-        "        rest, error = two_sum(rest, error)\n        lost = lost + size(error)\n": "",
-        "        h = (grid + x) - grid\n": "        h = x\n",
-        ", add_where(inside, rest, x - h)\n": ", rest\n",
+        "            rest, error = two_sum(rest, error)\n            lost = lost + size(error)\n": "",
+        "            h = (grid + widened(v)) - grid\n": "            h = widened(v)\n",
+        ", add_where(inside, rest, widened(v) - h)\n": ", rest\n",
+        ", select(inside, smaller(height, least), least)\n": ", least\n",
         "            if any_of(doubt & inside & (u < full)):\n": "            if False:\n",
     },
 }
