@@ -18,7 +18,7 @@ from hsproj._kernels._long import (
     room,
 )
 from hsproj._kernels._round import TERMS, round_constant, round_row
-from hsproj._kernels._short import LANES, LONGEST, PAIRS, project_short
+from hsproj._kernels._short import LANES, LONGEST, PAIRS, compare_rows, search_rows
 
 # Status of a row. UNPROVED: floats leave open which scores are free. UNROUNDED: they leave the rounding of an entry open.
 DONE, UNPROVED, UNROUNDED = range(3)
@@ -28,14 +28,16 @@ def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, sta
     """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
 
     An `out` or `bounds` of size 0 is left alone. Bounds of rows that are not done are a guess, or NaN. What a kernel needs to
-    work with is made here; two kernels, since to compile both takes a first call twice as long.
+    work with is made here; three kernels, since to compile them all takes a first call three times as long.
     """
     n = rows.shape[1]
     if n <= LONGEST:
+        few = n <= PAIRS
         vectors = np.empty(max(4 * n, n + 24) * LANES, rows.dtype)
-        wide = 4 * n * LANES if n <= PAIRS and rows.itemsize == 4 else 0
-        project_short(rows, k, temperature, out, bounds, status, vectors, np.empty(8 * LANES + TERMS + ANSWER + wide))
-        if n <= PAIRS or not status.any():
+        wide = 4 * n * LANES if few and rows.dtype == np.float32 else 0
+        short = compare_rows if few else search_rows
+        short(rows, k, temperature, out, bounds, status, vectors, np.empty(8 * LANES + TERMS + ANSWER + wide))
+        if few or not status.any():
             return
     else:
         status[:] = UNPROVED

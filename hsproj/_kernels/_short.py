@@ -47,7 +47,6 @@ from hsproj._kernels._simd import (
     is_narrow,
     larger,
     load_columns,
-    load_eight,
     load_sixteen,
     lowest_bit,
     matching,
@@ -57,7 +56,6 @@ from hsproj._kernels._simd import (
     smaller,
     store,
     store_eight,
-    transpose,
     widened,
 )
 
@@ -230,31 +228,19 @@ def _search(scores, n, k, tau, theta, below, above, haste):
 def gather(rows, first, count, scores):
     """Row first + i becomes lane i; the last row fills up the lanes that are left."""
     n = rows.shape[1]
-    flat, last = rows.reshape(-1), first + count - 1
-    if n < EIGHT:
+    if n < EIGHT or count < LANES:
         for lane in range(LANES):
+            row = rows[first + min(lane, count - 1)]
             for i in range(n):
-                scores[i * LANES + lane] = rows[min(first + lane, last), i]
+                scores[i * LANES + lane] = row[i]
         return
+    flat = rows.reshape(-1)
     for lane in range(0, LANES, EIGHT):
-        start, most = min(first + lane, last) * n, last * n
         i = 0
         while i < n:
             column = min(i, n - EIGHT)
-            block = transpose(
-                (
-                    load_eight(flat, start + column),
-                    load_eight(flat, min(start + n, most) + column),
-                    load_eight(flat, min(start + 2 * n, most) + column),
-                    load_eight(flat, min(start + 3 * n, most) + column),
-                    load_eight(flat, min(start + 4 * n, most) + column),
-                    load_eight(flat, min(start + 5 * n, most) + column),
-                    load_eight(flat, min(start + 6 * n, most) + column),
-                    load_eight(flat, min(start + 7 * n, most) + column),
-                )
-            )
             at = column * LANES + lane
-            for v in literal_unroll(block):
+            for v in literal_unroll(load_columns(flat, (first + lane) * n + column, n)):
                 store_eight(scores, at, v)
                 at += LANES
             i += EIGHT
@@ -270,9 +256,8 @@ def scatter(scores, first, count, out):
         i = 0
         while i < n:
             column = min(i, n - EIGHT)
-            block = load_columns(scores, column * LANES + lane, LANES)
             at = (first + lane) * n + column
-            for v in literal_unroll(block):
+            for v in literal_unroll(load_columns(scores, column * LANES + lane, LANES)):
                 store_eight(flat, at, v)
                 at += n
             i += EIGHT
@@ -523,76 +508,98 @@ def _compare_all(scores, n, known, spare):
     return _solve(ordered, n, known, below, above, finite)
 
 
+@jit()
+def _prepare(rows, k, tau, first, count, scores, known):
+    """Rows, totals and temperatures of a block, the last row once more in lanes that are left; the bits of lanes in range."""
+    gather(rows, first, count, scores)
+    if count == LANES:
+        store(known, _K * LANES, load_sixteen(k, first))
+        store(known, _TAU * LANES, load_sixteen(tau, first))
+    else:
+        for lane in range(LANES):
+            r = first + min(lane, count - 1)
+            known[_K * LANES + lane], known[_TAU * LANES + lane] = k[r], tau[r]
+    totals, tau_s = load_sixteen(known, _K * LANES), load_sixteen(known, _TAU * LANES)
+    zero, smallest, largest = filled(totals, 0.0), filled(totals, SMALLEST), filled(totals, LARGEST)
+    return bits((tau_s >= smallest) & (tau_s <= largest) & ((totals >= smallest) | (totals == zero)))
+
+
+@jit()
+def _finish(rows, k, tau, out, bounds, status, first, count, solved, scores, spare, known, rest, sharp):
+    """Status and bounds of a block, and projections of its solved rows; `sharp` says that no sum could be better."""
+    n = rows.shape[1]
+    for lane in range(count):
+        status[first + lane] = _DONE if (solved >> lane) & 1 else _UNPROVED
+        if bounds.size:
+            bounds[first + lane, 0] = known[_SUPPORT * LANES + lane]
+            bounds[first + lane, 1] = known[_SATURATED * LANES + lane]
+    if not out.size:
+        return
+    doubts, p = spare[: n * LANES], spare[n * LANES :]
+    any_doubt = _round(scores, n, known, p, doubts) & solved
+    scatter(p, first, count, out)
+    if any_doubt == 0:
+        return
+    answer, terms = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS]
+    for lane in range(count):
+        if (any_doubt >> lane) & 1 == 0:
+            continue
+        r = first + lane
+        answer[PIVOT] = 0.0
+        answer[NUMERATOR], answer[NUMERATOR_REST] = known[_NUMERATOR * LANES + lane], known[_REST * LANES + lane]
+        answer[COUNT], answer[ERROR] = known[_COUNT * LANES + lane], known[_ERROR * LANES + lane]
+        answer[SUPPORT_FROM], answer[SATURATED_FROM] = (
+            known[_SUPPORT * LANES + lane],
+            known[_SATURATED * LANES + lane],
+        )
+        sharpened, i = sharp, np.int64(0)
+        while i < n:
+            doubtful = (np.int64(doubts[i]) >> lane) & 1
+            if doubtful and not entry(np.float64(rows[r, i]), tau[r], answer, out[r], i, terms):
+                if sharpened:
+                    status[r] = _UNROUNDED
+                    break
+                sharpened = True
+                sharpen(rows[r], k[r], tau[r], answer, terms)
+            else:
+                i += 1
+
+
 @kernel()
-def project_short(rows, k, tau, out, bounds, status, vectors, floats):
-    """See `_project.project_rows`."""
+def compare_rows(rows, k, tau, out, bounds, status, vectors, floats):
+    """See `_project.project_rows`; of up to PAIRS scores."""
     m, n = rows.shape
     scores, spare = vectors[: n * LANES], vectors[n * LANES :]
-    doubts, p = spare[: n * LANES], spare[n * LANES :]
     known, rest, wide = floats[: 8 * LANES], floats[8 * LANES :], floats[8 * LANES + ANSWER + TERMS :]
-    answer, terms = rest[:ANSWER], rest[ANSWER : ANSWER + TERMS]
     for first in range(0, m, LANES):
         count = min(LANES, m - first)
-        gather(rows, first, count, scores)
-        if count == LANES:
-            totals, tau_s = load_sixteen(k, first), load_sixteen(tau, first)
-            store(known, _K * LANES, totals)
-            store(known, _TAU * LANES, tau_s)
-        else:
-            for lane in range(LANES):
-                r = first + min(lane, count - 1)
-                known[_K * LANES + lane], known[_TAU * LANES + lane] = k[r], tau[r]
-            totals, tau_s = load_sixteen(known, _K * LANES), load_sixteen(known, _TAU * LANES)
-        zero, smallest, infinity = filled(totals, 0.0), filled(totals, SMALLEST), filled(totals, np.inf)
-        safe = (tau_s >= smallest) & (tau_s <= filled(totals, LARGEST)) & ((totals >= smallest) | (totals == zero))
-        usable = bits(safe)
-        if n <= PAIRS:
-            proved = _compare_all(scores, n, known, spare)
-            if is_narrow(rows) and proved & usable != usable:
-                for i in range(0, n * LANES, LANES):
-                    store(wide, i, widened(load_sixteen(scores, i)))
-                proved = _compare_all(wide, n, known, wide[n * LANES :])
-        else:
-            native = sixteen(rows, 0.0)
-            own_totals, own_tau = matching(native, totals), matching(native, tau_s)
-            guess, lower_score, upper_score = _sample(scores, n, own_totals, own_tau, spare)
-            guess = _search(scores, n, own_totals, own_tau, guess, lower_score, upper_score, _HASTE)
-            proved, theta = _solve_at(scores, n, known, guess)
-            if proved & usable != usable:
-                theta = _search(scores, n, totals, tau_s, theta, infinity, -infinity, 0.0)
-                proved, _theta = _solve_at(scores, n, known, theta)
-        usable &= proved
-        for lane in range(count):
-            status[first + lane] = _DONE if (usable >> lane) & 1 else _UNPROVED
-            if bounds.size:
-                bounds[first + lane, 0] = known[_SUPPORT * LANES + lane]
-                bounds[first + lane, 1] = known[_SATURATED * LANES + lane]
-        if not out.size:
-            continue
-        any_doubt = _round(scores, n, known, p, doubts) & usable
-        scatter(p, first, count, out)
-        if any_doubt == 0:
-            continue
-        for lane in range(count):
-            if (any_doubt >> lane) & 1 == 0:
-                continue
-            r = first + lane
-            answer[PIVOT] = 0.0
-            answer[NUMERATOR], answer[NUMERATOR_REST] = known[_NUMERATOR * LANES + lane], known[_REST * LANES + lane]
-            answer[COUNT], answer[ERROR] = known[_COUNT * LANES + lane], known[_ERROR * LANES + lane]
-            answer[SUPPORT_FROM], answer[SATURATED_FROM] = (
-                known[_SUPPORT * LANES + lane],
-                known[_SATURATED * LANES + lane],
-            )
-            sharp = n <= PAIRS and not is_narrow(rows)
-            i = 0
-            while i < n:
-                doubtful = (np.int64(doubts[i]) >> lane) & 1
-                if doubtful and not entry(np.float64(rows[r, i]), tau[r], answer, out[r], i, terms):
-                    if sharp:
-                        status[r] = _UNROUNDED
-                        break
-                    sharp = True
-                    sharpen(rows[r], k[r], tau[r], answer, terms)
-                else:
-                    i += 1
+        usable = _prepare(rows, k, tau, first, count, scores, known)
+        proved = _compare_all(scores, n, known, spare)
+        if is_narrow(rows) and proved & usable != usable:
+            for i in range(0, n * LANES, LANES):
+                store(wide, i, widened(load_sixteen(scores, i)))
+            proved = _compare_all(wide, n, known, wide[n * LANES :])
+        sharp = not is_narrow(rows)
+        _finish(rows, k, tau, out, bounds, status, first, count, proved & usable, scores, spare, known, rest, sharp)
+
+
+@kernel()
+def search_rows(rows, k, tau, out, bounds, status, vectors, floats):
+    """See `_project.project_rows`; of more than PAIRS scores, up to LONGEST."""
+    m, n = rows.shape
+    scores, spare = vectors[: n * LANES], vectors[n * LANES :]
+    known, rest = floats[: 8 * LANES], floats[8 * LANES :]
+    native = sixteen(rows, 0.0)
+    for first in range(0, m, LANES):
+        count = min(LANES, m - first)
+        usable = _prepare(rows, k, tau, first, count, scores, known)
+        totals, tau_s = load_sixteen(known, _K * LANES), load_sixteen(known, _TAU * LANES)
+        own_totals, own_tau = matching(native, totals), matching(native, tau_s)
+        guess, below, above = _sample(scores, n, own_totals, own_tau, spare)
+        guess = _search(scores, n, own_totals, own_tau, guess, below, above, _HASTE)
+        proved, theta = _solve_at(scores, n, known, guess)
+        if proved & usable != usable:
+            infinity = filled(totals, np.inf)
+            theta = _search(scores, n, totals, tau_s, theta, infinity, -infinity, 0.0)
+            proved, _theta = _solve_at(scores, n, known, theta)
+        _finish(rows, k, tau, out, bounds, status, first, count, proved & usable, scores, spare, known, rest, False)
