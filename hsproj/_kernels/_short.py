@@ -183,9 +183,11 @@ def _search(scores, n, k, tau, theta, below, above, haste):
     hasty, before = filled(theta, haste) * tau * tau, infinity
     precision = filled(theta, 2.0**-18 if is_narrow(theta) else 2.0**-40)
     noise = precision * (k + one) * tau
-    # A single free score is 0 or 1 if k is an integer. Then theta is on a kink, and better off beyond it.
+    # A single free score is 0 or 1 if k is an integer. Then theta is on a kink, and better off a little beyond it.
     whole = filled(theta, 2.0**23)
-    beyond = select((k + whole) - whole == k, filled(theta, 2.0**-10) * tau, zero)
+    little = select((k + whole) - whole == k, filled(theta, 0.25), zero)
+    # A step from so far away says little: such a start, of an outlier, is left for good.
+    far = size(theta) > filled(theta, 2.0**14 if is_narrow(theta) else np.inf) * tau
     for step in range(_MOST_STEPS):
         sum_, free = _evaluate(scores, n, theta, tau)
         residual = sum_ - k * tau
@@ -193,15 +195,14 @@ def _search(scores, n, k, tau, theta, below, above, haste):
         low, at_low = select(rising, theta, low), select(rising, residual, at_low)
         high, at_high = select(falling, theta, high), select(falling, residual, at_high)
         move = residual / larger(free, one)
-        newton = theta + (move + select(free == one, select(rising, beyond, -beyond), zero))
+        near = precision * (size(theta) + tau)
+        beyond = select(free == one, little * near, zero)
+        newton = theta + (move + select(rising, beyond, -beyond))
         reliable = (size(residual) <= free * tau) & (newton > low) & (newton < high)
         done = ((free == zero) & (size(residual) <= noise)) | (
-            (free > zero)
-            & (
-                (size(move) <= precision * (size(theta) + tau))
-                | ((free * move * move <= hasty) & (size(move) <= before))
-            )
+            (free > zero) & ((size(move) <= near) | ((free * move * move <= hasty) & (size(move) <= before)))
         )
+        done, far = done & ~far, far & ~far
         before = filled(theta, 0.125) * size(move)
         if step % 2 == 0:
             between = low + (high - low) * (at_low / (at_low - at_high))
@@ -240,7 +241,8 @@ def gather(rows, first, count, scores):
         while i < n:
             column = min(i, n - EIGHT)
             at = column * LANES + lane
-            for v in literal_unroll(load_columns(flat, (first + lane) * n + column, n)):
+            block = load_columns(flat, (first + lane) * n + column, n)
+            for v in literal_unroll(block):
                 store_eight(scores, at, v)
                 at += LANES
             i += EIGHT
@@ -257,7 +259,8 @@ def scatter(scores, first, count, out):
         while i < n:
             column = min(i, n - EIGHT)
             at = (first + lane) * n + column
-            for v in literal_unroll(load_columns(scores, column * LANES + lane, LANES)):
+            block = load_columns(scores, column * LANES + lane, LANES)
+            for v in literal_unroll(block):
                 store_eight(flat, at, v)
                 at += n
             i += EIGHT
