@@ -59,7 +59,7 @@ from hsproj._kernels._simd import (
     widened,
 )
 
-PAIRS, LONGEST = 20, 128
+PAIRS, LONGEST = 24, 128
 """Up to how many scores comparing all of them with each other is the quicker way, and sharing vectors between rows."""
 _MOST_STEPS, _HASTE = 16, 2.0**-10
 LANES = 16
@@ -280,10 +280,10 @@ def _add_narrow(x, inside, sum_, least):
 
 
 @jit()
-def _what_was_lost(free, reach, least):
-    """A bound on what sums of float32 lost that are no larger than `reach`, each: nothing, in most rows."""
+def _lossy(reach, least):
+    """Whether sums of float32 that are no larger than `reach`, each, may have lost something, in any lane."""
     coarse = as_integers(matching(as_floats(least), reach * filled(reach, 2.0**-21))) + integers_like(least, _MOST)
-    return select(least >= coarse, filled(reach, 0.0), free * free * reach * filled(reach, 2.0**-52))
+    return any_of(least < coarse)
 
 
 @jit()
@@ -321,8 +321,13 @@ def _solve(scores, n, known, below, above, finite):
     free, saturated = widened(free), widened(full_count)
     zero_max, free_min, free_max = widened(zero_max), widened(free_min), widened(free_max)
     saturated_min = widened(saturated_min)
-    if is_narrow(scores):
-        lost = _what_was_lost(free, larger(size(free_min), size(free_max)), least)
+    if is_narrow(scores) and _lossy(select(free > zero, larger(size(free_min), size(free_max)), zero), least):
+        sum_ = zero
+        for i in range(0, n * LANES, LANES):
+            inside = (load_sixteen(below, i) > needed) & ~(load_sixteen(above, i) >= left)
+            sum_, error = two_sum(sum_, widened(select(inside, load_sixteen(scores, i), nothing)))
+            rest, error = two_sum(rest, error)
+            lost = lost + size(error)
     missing = k - saturated
     taken, taken_rest = two_product(-tau, missing)
     numerator, error = two_sum(sum_, taken)
@@ -392,15 +397,22 @@ def _solve_at(scores, n, known, theta):
             h = (grid + widened(v)) - grid
             sum_, rest = add_where(inside, sum_, h), add_where(inside, rest, widened(v) - h)
     free, saturated = matching(zero, support - full_count), matching(zero, full_count)
+    lost = (free * reach) * filled(tau, n * 2.0**-96)
+    if is_narrow(scores):
+        if _lossy(reach, least):
+            sum_ = zero
+            for i in range(0, n * LANES, LANES):
+                v = load_sixteen(scores, i)
+                x, u = matching(theta, v), widened(v)
+                inside, h = (x > theta) & ~(x >= up), (grid + u) - grid
+                sum_, rest = add_where(inside, sum_, h), add_where(inside, rest, u - h)
+        else:
+            lost = zero
     missing = k - saturated
     taken, taken_rest = two_product(-tau, missing)
     numerator, error = two_sum(sum_, taken)
     rest, more = two_sum(rest, taken_rest)
     rest, last = two_sum(rest, error)
-    if is_narrow(scores):
-        lost = _what_was_lost(free, reach, least)
-    else:
-        lost = (free * reach) * filled(tau, n * 2.0**-96)
     lost = lost + (size(more) + size(last))
     numerator, rest = two_sum(numerator, rest)
     # In float32 differences are rounded, and so is the upper kink.
@@ -444,8 +456,11 @@ def _quotient(scores, u, numbers):
 
 
 @jit()
-def _round(scores, n, known, p, doubts):
-    """Fill p, rounded; the bits of lanes with entries that are still in doubt, which `doubts` then tells, entry by entry."""
+def _round(scores, n, known, solved, p, doubts):
+    """Fill p, rounded; the bits of lanes with entries that are still in doubt, which `doubts` then tells, entry by entry.
+
+    What is said of lanes that are not solved means nothing.
+    """
     unit, nothing = sixteen(scores, 1.0), sixteen(scores, 0.0)
     tau = load_sixteen(known, _TAU * LANES)
     one, zero = filled(tau, 1.0), filled(tau, 0.0)
@@ -467,7 +482,7 @@ def _round(scores, n, known, p, doubts):
     grid_shift = -grid_delta * inverse
     numbers = minus_c, tau, inverse, shift, -grid_c, grid_shift - error, grid_shift + error
     # Entries grow with their scores: if the lowest that is not 0 is not tiny, none is.
-    any_tiny = is_narrow(scores) and any_of(fma(widened(supported) + minus_c, inverse, shift) < tiny)
+    any_tiny = is_narrow(scores) and bits(fma(widened(supported) + minus_c, inverse, shift) < tiny) & solved != 0
     unsettled = 0
     for block in range(0, n, _BLOCK):
         end = min(block + _BLOCK, n)
@@ -539,7 +554,7 @@ def _finish(rows, k, tau, out, bounds, status, first, count, solved, scores, spa
     if not out.size:
         return
     doubts, p = spare[: n * LANES], spare[n * LANES :]
-    any_doubt = _round(scores, n, known, p, doubts) & solved
+    any_doubt = _round(scores, n, known, solved, p, doubts) & solved
     scatter(p, first, count, out)
     if any_doubt == 0:
         return

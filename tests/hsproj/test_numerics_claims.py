@@ -189,6 +189,9 @@ def test_sets_that_are_proved_are_right_and_sums_within_their_bound(
                         )
                         held = Fraction(table[_short._NUMERATOR, r]) + Fraction(table[_short._REST, r])
                         assert abs(held - numerator) <= table[_short._ERROR, r]
+                        # However small some scores are: or else every entry would have to be looked at by itself.
+                        reach = abs(float(truth[r].threshold)) + 3 * tau
+                        assert table[_short._ERROR, r] <= 2.0**-84 * len(free) * reach
     assert proofs >= (60 if off < 1e-4 else 2)
 
 

@@ -25,7 +25,10 @@ WITHOUT = {
         "    return tail <= integers_like(p, 2 * ULPS)\n": "    return p != p\n",
     },
     "_short.py": {
-        "            rest, error = two_sum(rest, error)\n            lost = lost + size(error)\n": "",
+        "            sum_, error = two_sum(sum_, widened(select(inside, x, nothing)))\n"
+        "            rest, error = two_sum(rest, error)\n            lost = lost + size(error)\n": (
+            "            sum_ = sum_ + widened(select(inside, x, nothing))\n"
+        ),
         "            h = (grid + widened(v)) - grid\n": "            h = widened(v)\n",
         ", add_where(inside, rest, widened(v) - h)\n": ", rest\n",
         ", select(inside, smaller(height, least), least)\n": ", least\n",
