@@ -28,7 +28,7 @@ def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, sta
     """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
 
     An `out` or `bounds` of size 0 is left alone. Bounds of rows that are not done are a guess, or NaN. What a kernel needs to
-    work with is made here; three kernels, since to compile them all takes a first call three times as long.
+    work with is made here; three kernels, so that a first call waits for the one that it needs.
     """
     n = rows.shape[1]
     if n <= LONGEST:

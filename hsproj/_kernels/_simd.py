@@ -90,6 +90,8 @@ def _pointer(context, builder, array, value, index, kind):
 
 
 def _fill(builder, value, kind):
+    """A number in every lane: an integer as wide as the entries, or a float64, which is rounded to their dtype."""
+    value = builder.fptrunc(value, ir.FloatType()) if kind.dtype == types.float32 else value
     undefined = ir.Constant(_llvm(kind), ir.Undefined)
     first = builder.insert_element(undefined, value, _INT(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, kind.lanes), [0] * kind.lanes))
@@ -146,8 +148,7 @@ def sixteen(typing, array, value):
     kind = Vector(array.dtype, 2 * EIGHT)
 
     def generate(context, builder, signature, arguments):
-        given = arguments[1]
-        return _fill(builder, given if kind.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), kind)
+        return _fill(builder, arguments[1], kind)
 
     return kind(array, types.float64), generate
 
@@ -204,7 +205,7 @@ def like(typing, array, value):
         given = arguments[1]
         if isinstance(value, Vector):
             return given if kind == value else builder.fptrunc(given, _llvm(kind))
-        return _fill(builder, given if kind.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), kind)
+        return _fill(builder, given, kind)
 
     return kind(array, value if isinstance(value, Vector) else types.float64), generate
 
@@ -265,10 +266,7 @@ def filled(typing, vector, value):
     """A float64 in every lane of a vector as another one, rounded to its dtype."""
 
     def generate(context, builder, signature, arguments):
-        given = arguments[1]
-        return _fill(
-            builder, given if vector.dtype == types.float64 else builder.fptrunc(given, ir.FloatType()), vector
-        )
+        return _fill(builder, arguments[1], vector)
 
     return vector(vector, types.float64), generate
 
