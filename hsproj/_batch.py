@@ -1,6 +1,8 @@
 """Which kernel a batch goes to: rows in chunks over threads, or one long row after the other, each over all of them."""
 
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -11,21 +13,28 @@ _LONG = 1 << 19
 """Entries from which to share a row between threads pays: it is handed over three times or more, not once."""
 
 
-def project_batch(rows: Array, k: Array, temperature: Array, out: Array, bounds: Array, status: Array) -> None:
-    """See `_kernels._project.project_rows`."""
+@cache
+def quick_kernels() -> Any:
+    """The kernels, imported with the first call: to import `hsproj` takes no Numba."""
     from hsproj._kernels import _project
 
+    return _project
+
+
+def project_batch(rows: Array, k: Array, temperature: Array, out: Array, bounds: Array, status: Array) -> int:
+    """See `_kernels._project.project_rows`."""
     m, n = rows.shape
+    _project = quick_kernels()
     threads = useful(n, n) if n >= _LONG else 1
     if threads <= 1 or m >= threads:
-        for_chunks(_project.project_rows, rows, k, temperature, out, bounds, status)
-        return
+        return sum(for_chunks(_project.project_rows, rows, k, temperature, out, bounds, status))
     for r in range(m):
         row = slice(r, r + 1)
         if not _project_shared(rows[r], float(k[r]), float(temperature[r]), out[r], bounds[r], threads):
             _project.project_rows(rows[row], k[row], temperature[row], out[row], bounds[row], status[row])
         else:
             status[r] = _project.DONE
+    return int(np.count_nonzero(status))
 
 
 def _project_shared(x: Array, k: float, tau: float, out: Array, bounds: Array, threads: int) -> bool:

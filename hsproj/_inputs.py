@@ -7,6 +7,7 @@ below this module validates, and nothing above it knows about axes.
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ Array = NDArray[Any]
 NanPolicy = Literal["propagate", "raise"]
 _WIDE, _MANY = 8, 4096
 """Columns and entries from which on a kernel copies along another axis more quickly than NumPy."""
+_INT64 = 2**63
 _FLOAT32, _FLOAT64, _BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 
 
@@ -48,6 +50,8 @@ class Layout(NamedTuple):
 
     def _rows(self, array: Array, kind: np.dtype[Any]) -> Array:
         last = array.ndim - 1
+        if self.axis == last and array.dtype == kind and array.flags.carray:
+            return array.reshape(self.m, self.n)  # the usual array: below, nothing would be done to it
         if self.axis != last:
             if _may_turn(array, kind) and self.m >= _WIDE * math.prod(self.shape[: self.axis]):
                 return _turn(plain(array), math.prod(self.shape[: self.axis]), self.n).reshape(self.m, self.n)
@@ -62,6 +66,8 @@ class Layout(NamedTuple):
         last = len(self.shape) - 1
         if self.axis == last:
             array = rows.reshape(self.shape)
+            if out is None and rows.dtype == self.dtype:
+                return array
         elif out is None and self.n >= _WIDE and _may_turn(rows, self.dtype):
             return _turn(rows, math.prod(self.shape[: self.axis]), math.prod(self.shape[self.axis + 1 :])).reshape(
                 self.shape
@@ -75,10 +81,12 @@ class Layout(NamedTuple):
 
     def room(self, out: Array | None, rows: Array) -> Array:
         """Memory for what becomes of canonical rows: that of `out` where that will do and holds none of them, else new."""
-        last = self.axis == len(self.shape) - 1
-        if out is None or not (last and out.flags.carray and out.dtype == rows.dtype) or np.may_share_memory(out, rows):
+        if out is None:
             return np.empty(rows.shape, rows.dtype)
-        return out.reshape(rows.shape)
+        last = self.axis == len(self.shape) - 1
+        if last and out.flags.carray and out.dtype == rows.dtype and not np.may_share_memory(out, rows):
+            return out.reshape(rows.shape)
+        return np.empty(rows.shape, rows.dtype)
 
     def per_row(self, values: Array) -> Array:
         """(m,) values as an array of the batch's shape; floats in the dtype of answers."""
@@ -155,22 +163,27 @@ class Problem(NamedTuple):
 
 def real_array(value: ArrayLike, name: str, kinds: str = "biuf") -> Array:
     """`value` as a NumPy array with real numbers in it, or a TypeError or ValueError that says why not."""
+    array = value if type(value) is np.ndarray else _as_array(value, name)
+    if array.dtype.kind not in kinds or array.dtype.itemsize > 8:
+        raise refuse(
+            TypeError, name, "hold real numbers (integers or floats of at most 64 bits)", f"dtype {array.dtype}"
+        )
+    return array
+
+
+def _as_array(value: ArrayLike, name: str) -> Array:
+    """What NumPy makes of a sequence, a number, or a kind of array of its own."""
     if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__"):
         came = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
         raise refuse(TypeError, name, "be a NumPy array, a number or a nested sequence of numbers", came)
     if isinstance(value, np.ma.MaskedArray):
         raise refuse(TypeError, name, "be an array without a mask (fill masked scores with -inf)", "a masked array")
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
         raise refuse(
             ValueError, name, "be a rectangular array of real numbers", f"a ragged sequence: {error}"
         ) from None
-    if array.dtype.kind not in kinds or array.dtype.itemsize > 8:
-        raise refuse(
-            TypeError, name, "hold real numbers (integers or floats of at most 64 bits)", f"dtype {array.dtype}"
-        )
-    return array
 
 
 def floating_dtype(array: Array) -> np.dtype[Any]:
@@ -183,11 +196,20 @@ def floating_dtype(array: Array) -> np.dtype[Any]:
 
 def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[[Any], Any], str]) -> Array:
     """`value` broadcast over the batch, as float64 (m,), if every number in it keeps the rules: (which do, what it says)."""
+    if type(value) is float or (type(value) is int and -_INT64 <= value < _INT64):
+        number: Any = value  # the usual call: no array, and no broadcasting
+    else:
+        array = real_array(value, name, "iuf")
+        number = array.item() if array.ndim == 0 else None
+    if number is not None:
+        for keeps, _ in rules:
+            if not keeps(number):
+                break
+        else:
+            values = np.empty(layout.m)
+            values.fill(number)
+            return values
     array = real_array(value, name, "iuf")
-    if array.ndim == 0 and all(keeps(array.item()) for keeps, _ in rules):  # the usual call, without broadcasting
-        values = np.empty(layout.m)
-        values.fill(array.item())
-        return values
     try:
         spread = np.broadcast_to(array, layout.batch)
     except ValueError:
@@ -270,9 +292,14 @@ INTEGER_RULE = (lambda k: k % 1 == 0, "be an integer")
 def read_scores(x: ArrayLike, axis: int, name: str = "x") -> tuple[Array, Layout]:
     """Scores as an array, and how their rows lie."""
     array = real_array(x, name)
-    shape, axis = array.shape, find_axis(axis, array.shape, name)
+    shape = array.shape
+    return array, _layout(shape, find_axis(axis, shape, name), floating_dtype(array), name)
+
+
+@lru_cache(maxsize=64)
+def _layout(shape: tuple[int, ...], axis: int, kind: np.dtype[Any], name: str) -> Layout:
     batch = shape[:axis] + shape[axis + 1 :]
-    return array, Layout(shape, axis, floating_dtype(array), name, batch, math.prod(batch), shape[axis])
+    return Layout(shape, axis, kind, name, batch, math.prod(batch), shape[axis])
 
 
 def read_problem(

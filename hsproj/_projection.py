@@ -5,14 +5,13 @@ docs/theory.md derives it.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hsproj import _exact
-from hsproj._batch import project_batch
+from hsproj._batch import project_batch, quick_kernels
 from hsproj._dispatch import for_any_array
 from hsproj._errors import refuse
 from hsproj._inputs import Array, NanPolicy, Problem, demand_out, read_problem, where_false
@@ -197,7 +196,13 @@ class Answer(NamedTuple):
 
     p: Array
     bounds: Array
-    answered: Array
+    status: Array
+    """0 where there is an answer."""
+
+    @property
+    def answered(self) -> Array:
+        """(m,) truth values."""
+        return np.equal(self.status, 0)
 
     def masks(self, rows: Array) -> tuple[Array, Array]:
         """(free, saturated), (m, n) each."""
@@ -217,11 +222,9 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: 
     m = len(rows)
     projections = problem.layout.room(out, rows) if p else np.empty((m, 0), rows.dtype)
     edges, status = np.empty((m, 2 if bounds else 0)), np.empty(m, np.int8)
-    quick = _quick_kernels()
-    project_batch(rows, k, temperature, projections, edges, status)
-    answer = Answer(projections, edges, status == quick.DONE)
-    if np.count_nonzero(status):
-        left = np.flatnonzero(status)
+    answer = Answer(projections, edges, status)
+    if project_batch(rows, k, temperature, projections, edges, status):
+        quick, left = quick_kernels(), np.flatnonzero(status)
         few = problem._replace(rows=rows[left], k=k[left], temperature=temperature[left])
         guess = np.empty((left.size, 2))
         quick.project_rows(few.rows, few.k, few.temperature, np.empty((left.size, 0), rows.dtype), guess, status[left])
@@ -231,20 +234,13 @@ def answer_rows(problem: Problem, *, p: bool = True, bounds: bool = False, out: 
             "quick",
             few.rows,
         )
-        answer.answered[left] = theta.answered
+        status[left[theta.answered]] = quick.DONE
         if p:
             answer.p[left] = project_certified(few, theta)
         if bounds:
             answer.bounds[left] = theta.bounds
-    check_answered(answer.answered, problem)
+        check_answered(answer.answered, problem)
     return answer
-
-
-@cache
-def _quick_kernels() -> Any:
-    from hsproj._kernels import _project
-
-    return _project
 
 
 def check_chosen(answered: Array, problem: Problem) -> None:

@@ -19,21 +19,22 @@ _LEAST = 40_000
 """Entries for a thread to be worth it: to hand them over takes about 25 us, and to project them twice that or more."""
 
 
-def for_chunks(act: Callable[..., object], rows: Array, *others: Array) -> None:
-    """Call `act` with (m, n) rows and other arrays of length m: with chunks of them, on several threads, where that pays."""
+def for_chunks(act: Callable[..., Result], rows: Array, *others: Array) -> list[Result]:
+    """Call `act` with (m, n) rows and other arrays of length m: with chunks of them, on several threads, where that pays.
+
+    What it returns, a result a chunk.
+    """
     m, n = rows.shape
-    threads = useful(m * n, m)
+    threads = useful(m * n, m) if m > 1 else 1
     if threads == 1:
-        act(rows, *others)
-        return
+        return [act(rows, *others)]
     ends = [m * i // threads for i in range(threads + 1)]
-    side_by_side(act, [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)])
+    return side_by_side(act, [[array[start:end] for array in (rows, *others)] for start, end in pairwise(ends)])
 
 
 def useful(entries: int, parts: int) -> int:
     """How many threads to use for so many entries, in at most so many parts."""
-    threads = min(entries // _LEAST, parts)
-    return min(threads, _allowed()) if threads > 1 else 1
+    return min(entries // _LEAST, parts, _allowed()) if entries >= 2 * _LEAST else 1
 
 
 def side_by_side(act: Callable[..., Result], calls: Sequence[Sequence[Any]]) -> list[Result]:

@@ -67,3 +67,12 @@ def divide(high, low, divisor):
 def exceeds(high, low, other_high, other_low):
     """Whether high + low > other_high + other_low, both normalised pairs (|low| <= ulp(high) / 2)."""
     return high > other_high or (high == other_high and low > other_low)
+
+
+@jit()
+def nonzero(numbers):
+    """How many of them are not 0."""
+    count = 0
+    for number in numbers:
+        count += number != 0
+    return count

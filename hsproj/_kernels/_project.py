@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from hsproj._kernels._arithmetic import nonzero
 from hsproj._kernels._jit import kernel
 from hsproj._kernels._long import (
     ANSWER,
@@ -24,25 +25,26 @@ from hsproj._kernels._short import LANES, LONGEST, PAIRS, compare_rows, search_r
 DONE, UNPROVED, UNROUNDED = range(3)
 
 
-def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, status: Any) -> None:
+def project_rows(rows: Any, k: Any, temperature: Any, out: Any, bounds: Any, status: Any) -> int:
     """Fill out (m, n) with projections, bounds (m, 2) with the lowest scores of support and saturated set, and status (m,).
 
-    An `out` or `bounds` of size 0 is left alone. Bounds of rows that are not done are a guess, or NaN. What a kernel needs to
-    work with is made here; three kernels, so that a first call waits for the one that it needs.
+    Returns how many rows are not done: bounds of these are a guess, or NaN. An `out` or `bounds` of size 0 is left alone.
+    What a kernel needs to work with is made here; three kernels, so that a first call waits for the one that it needs.
     """
     n = rows.shape[1]
     if n <= LONGEST:
         few = n <= PAIRS
         vectors = np.empty(max(4 * n, n + 24) * LANES, rows.dtype)
-        wide = 4 * n * LANES if few and rows.dtype == np.float32 else 0
+        floats = np.empty(8 * LANES + ANSWER + TERMS + (4 * n * LANES if few and rows.itemsize == 4 else 0))
         short = compare_rows if few else search_rows
-        short(rows, k, temperature, out, bounds, status, vectors, np.empty(8 * LANES + TERMS + ANSWER + wide))
-        if few or not status.any():
-            return
+        left: int = short(rows, k, temperature, out, bounds, status, vectors, floats)
+        if few or left == 0:
+            return left
     else:
         status[:] = UNPROVED
     floats = np.empty(2 * STATE + SETTLED + ANSWER + TERMS + room(n))
-    project_long(rows, k, temperature, out, bounds, status, floats, np.empty(SAMPLE if n > LONGEST else 0, rows.dtype))
+    sample = np.empty(SAMPLE if n > LONGEST else 0, rows.dtype)
+    return project_long(rows, k, temperature, out, bounds, status, floats, sample)  # type: ignore[no-any-return]
 
 
 @kernel()
@@ -70,3 +72,4 @@ def project_long(rows, k, temperature, out, bounds, status, floats, scores):
             rounded = round_row(rows[r], k[r], temperature[r], answer, out[r], terms)
         if not rounded:
             status[r] = UNROUNDED
+    return nonzero(status)

@@ -8,7 +8,7 @@ these sums is then caught: theta of the sets must lie between the scores next to
 import numpy as np
 from numba import literal_unroll
 
-from hsproj._kernels._arithmetic import two_product, two_sum
+from hsproj._kernels._arithmetic import nonzero, two_product, two_sum
 from hsproj._kernels._jit import jit, kernel
 from hsproj._kernels._long import (
     ANSWER,
@@ -599,6 +599,7 @@ def compare_rows(rows, k, tau, out, bounds, status, vectors, floats):
             proved = _compare_all(wide, n, known, wide[n * LANES :])
         sharp = not is_narrow(rows)
         _finish(rows, k, tau, out, bounds, status, first, count, proved & usable, scores, spare, known, rest, sharp)
+    return nonzero(status)
 
 
 @kernel()
@@ -621,3 +622,4 @@ def search_rows(rows, k, tau, out, bounds, status, vectors, floats):
             theta = _search(scores, n, totals, tau_s, theta, infinity, -infinity, 0.0)
             proved, _theta = _solve_at(scores, n, known, theta)
         _finish(rows, k, tau, out, bounds, status, first, count, proved & usable, scores, spare, known, rest, False)
+    return nonzero(status)

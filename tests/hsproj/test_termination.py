@@ -107,8 +107,9 @@ def test_a_fault_of_the_fast_stage_is_heard_and_costs_no_answer(monkeypatch: pyt
 
 
 def test_a_fault_of_the_quick_stage_is_heard_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def declines(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, *others: np.ndarray) -> None:
+    def declines(rows: np.ndarray, k: np.ndarray, tau: np.ndarray, *others: np.ndarray) -> int:
         others[2][:] = _project.UNPROVED
+        return len(rows)
 
     monkeypatch.setattr(_project, "project_rows", declines)
     with pytest.warns(RuntimeWarning, match=r"quick stage failed on 1 of 2 rows.*first of them: \[0.5, 0.25, 0.0\]"):
