@@ -59,7 +59,9 @@ def _project_shared(x: Array, k: float, tau: float, out: Array, bounds: Array, t
         found = side_by_side(_long.evaluate, [(x[part], theta, tau, float(state[_long.PRECISELY])) for part in parts])
         action = _long.advance(x, k, tau, state, math.fsum(s for s, _ in found), sum(f for _, f in found))
         while action == _long.REDUCE:
-            _long.foresee(x, tau, sample, state)
+            action = _long.foresee(x, tau, sample, state)
+            if action == _long.EVALUATE:
+                continue
             low, high, *crowds = map(float, state[[_long.FROM, _long.TO, _long.CROWD, _long.CROWD_UP]])
             pivot = _long.pivot_for(x, low, tau)
             settled = np.zeros((len(parts), _long.SETTLED))

@@ -21,6 +21,7 @@ from hsproj._kernels._simd import (
     bits,
     broad,
     count_bits,
+    fma,
     integers_like,
     is_narrow,
     lane,
@@ -30,6 +31,7 @@ from hsproj._kernels._simd import (
     last,
     like,
     load,
+    load_halves,
     matching,
     packs,
     select,
@@ -50,10 +52,10 @@ EVALUATE, REDUCE, SOLVED, CONSTANT, DECLINED, LOOK_ASIDE = range(6)
 # reduce to, how many steps were taken, a seed, how far in sample scores the theta of a sample may be off; and how far off in
 # scores an evaluation may be, or how few scores it may leave above it, for a reduction to come next, and how often that
 # missed theta; whether float32 has turned out to be too coarse for evaluations; and scores that were found to be a crowd,
-# one near theta, the other near theta + tau, and where it was that they were last looked for.
+# one near theta, the other near theta + tau, and where it was that they were last looked for; and the last theta evaluated.
 LOW, HIGH, AT_LOW, AT_HIGH, THETA, FROM, TO, STEPS, SEED, DOUBT, NEAR, FEW, MISSED, PRECISELY = range(14)
-CROWD, CROWD_UP, SOUGHT = range(14, 17)
-STATE = 17
+CROWD, CROWD_UP, SOUGHT, AT = range(14, 18)
+STATE = 18
 
 # What a reduction has settled: numbers of free and of saturated scores, and the sum of the free ones less the pivot, in three
 # floats: in a long row, what is added up in the second would lose more than a few bits of it. And how many of the scores that
@@ -69,6 +71,7 @@ LARGEST, SMALLEST = 2.0**900, 2.0**-450
 MOST_STEPS = 60
 _SAMPLED_FROM, SAMPLE = 129, 8192  # shorter rows come here only if sharing vectors did not settle them
 _FORESEEN_FROM = 4096  # in shorter rows a pass costs no more than some scores set aside
+_PATIENT = 6.0
 _EVALUATED = 1024  # at a time, in sums of the dtype of x
 BLOCK = 512  # at a time, in exact sums
 
@@ -127,23 +130,31 @@ def evaluate(x, theta, tau, precisely):
 
 
 @jit()
-def _sort_out(v, limits, pivot, grid, coarse, even, one, free, saturated, sum_, rest):
+def _sort_out(v, limits):
+    """Masks of scores that are free, saturated, and settled at all, whatever theta is within the limits."""
     low, high, low_up, high_up = limits
-    d = matching(grid, v) - pivot
-    inside = (v > high) & (v < low_up)
-    above = v > high_up
-    free = add_where(inside, free, one)
-    saturated = add_where(above, saturated, one)
-    left = ~((v < low) | inside | above)
+    free, saturated = (v > high) & (v < low_up), v > high_up
+    return free, saturated, (v < low) | free | saturated
+
+
+@jit()
+def _add_free(v, u, free, pivot, grid, coarse, even, sum_, rest):
+    """Add free scores v, as float64 u, less the pivot if they are float64, to two floats a lane, with nothing lost.
+
+    What is rounded off is on a grid of its own. Sums of float64 start at the number that makes the grid.
+    """
+    if not is_narrow(v):
+        d = u - pivot
+        more = add_where(free, sum_, d)
+        return more, add_where(free, rest, d - (more - sum_))
     if even:
-        return left, free, saturated, add_where(inside, sum_, d), rest
-    if is_narrow(v):
-        whole = inside & (size(v) >= coarse)
-        sum_, inside = add_where(whole, sum_, d), inside & ~whole
-        if not any_of(inside):
-            return left, free, saturated, sum_, rest
-    h = (grid + d) - grid
-    return left, free, saturated, add_where(inside, sum_, h), add_where(inside, rest, d - h)
+        return add_where(free, sum_, u), rest
+    whole = free & (size(v) >= coarse)
+    sum_, free = add_where(whole, sum_, u), free & ~whole
+    if not any_of(free):
+        return sum_, rest
+    h = (grid + u) - grid
+    return add_where(free, sum_, h), add_where(free, rest, u - h)
 
 
 @jit()
@@ -194,9 +205,10 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     t_high_up = like(x, floor_like(x, high + tau + slack(high, tau)))
     limits = (t_low, t_high, t_low_up, t_high_up)
     width = lanes(x)
-    c, g, zero = broad(x, pivot), broad(x, grid(tau)), broad(x, 0.0)
-    one, none = integers_like(t_low, 1), integers_like(t_low, 0)
-    free_a, saturated_a, free_b, saturated_b = none, none, none, none
+    c, g = broad(x, pivot), broad(x, grid(tau))
+    # Counts of a block are floats of x: exact, and an instruction less than integers.
+    nothing, one, none = like(x, 0.0), like(x, 1.0), broad(x, 0.0)
+    free, saturated, start = none, none, none if is_narrow(x) else g
     crowded, crowded_up, many, many_up = np.int64(0), np.int64(0), like(x, crowd), like(x, crowd_up)
     # From there on float32 scores are on the grid as they are; most are, and here and there all.
     on_grid = grid(tau) * 2.0**-28
@@ -212,17 +224,19 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
     at_once = packs() and not is_narrow(x) and x.size < _FORESEEN_FROM
     for block in range(0, x.size, BLOCK):
         end = min(block + BLOCK, x.size)
-        sum_a, rest_a, sum_b, rest_b = zero, zero, zero, zero
+        free_a, saturated_a, sum_a, rest_a = nothing, nothing, start, none
+        free_b, saturated_b, sum_b, rest_b = nothing, nothing, start, none
         i = block
         while i + 2 * width <= end:
-            v, w = load(x, i), load(x, i + width)
-            open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v, limits, c, g, coarse, even, one, free_a, saturated_a, sum_a, rest_a
-            )
-            open_b, free_b, saturated_b, sum_b, rest_b = _sort_out(
-                w, limits, c, g, coarse, even, one, free_b, saturated_b, sum_b, rest_b
-            )
-            if at_once or any_of(open_a | open_b):
+            v, w = load_halves(x, i), load_halves(x, i + width)
+            inside, above, settled_a = _sort_out(v, limits)
+            free_a, saturated_a = add_where(inside, free_a, one), add_where(above, saturated_a, one)
+            sum_a, rest_a = _add_free(v, broad(x, v), inside, c, g, coarse, even, sum_a, rest_a)
+            inside, above, settled_b = _sort_out(w, limits)
+            free_b, saturated_b = add_where(inside, free_b, one), add_where(above, saturated_b, one)
+            sum_b, rest_b = _add_free(w, broad(x, w), inside, c, g, coarse, even, sum_b, rest_b)
+            if at_once or any_of(~(settled_a & settled_b)):
+                open_a, open_b = ~settled_a, ~settled_b
                 if crowds:
                     open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
                     open_b, crowded, crowded_up = _without_crowds(w, open_b, many, many_up, crowded, crowded_up)
@@ -232,21 +246,26 @@ def reduce(x, low, high, tau, pivot, crowd, crowd_up, buffer, settled):
             i += 2 * width
         while i < end:
             # The last vector may overlap with what was dealt with: only its upper lanes count.
-            start = min(i, x.size - width)
-            v = select(last(x, width - (i - start)), load(x, start), like(x, -np.inf))
-            open_a, free_a, saturated_a, sum_a, rest_a = _sort_out(
-                v, limits, c, g, coarse, even, one, free_a, saturated_a, sum_a, rest_a
-            )
-            open_a, crowded, crowded_up = _without_crowds(v, open_a, many, many_up, crowded, crowded_up)
+            j = min(i, x.size - width)
+            v = select(last(x, width - (i - j)), load(x, j), like(x, -np.inf))
+            inside, above, settled_a = _sort_out(v, limits)
+            free_a, saturated_a = add_where(inside, free_a, one), add_where(above, saturated_a, one)
+            sum_a, rest_a = _add_free(v, broad(x, v), inside, c, g, coarse, even, sum_a, rest_a)
+            open_a, crowded, crowded_up = _without_crowds(v, ~settled_a, many, many_up, crowded, crowded_up)
             if count > most:
                 return -1
             count = append(buffer, count, open_a, v)
             i += width
-        sum_, error = two_sum(sum_, total(sum_a + sum_b))
+        inside, above = broad(x, free_a + free_b), broad(x, saturated_a + saturated_b)
+        free, saturated = free + inside, saturated + above
+        part = (sum_a - start) + (sum_b - start)
+        if is_narrow(x):
+            part = fma(-c, inside, part)
+        sum_, error = two_sum(sum_, total(part))
         rest, error = two_sum(rest, error + total(rest_a + rest_b))
         lost += error
-    settled[FREE] += total(free_a + free_b)
-    settled[SATURATED] += total(saturated_a + saturated_b)
+    settled[FREE] += total(free)
+    settled[SATURATED] += total(saturated)
     settled[SUM], settled[REST], settled[LAST] = sum_, rest, lost
     settled[CROWDED] += crowded
     settled[CROWDED_UP] += crowded_up
@@ -306,13 +325,19 @@ def is_constant(x):
     if first - first != 0.0 or x[x.size - 1] != first or x[x.size // 2] != first or x[x.size // 3] != first:
         return False
     same = like(x, first)
-    for block in range(0, x.size, BLOCK):
-        v = load(x, min(block, x.size - width)) == same
-        for i in range(block, min(block + BLOCK, x.size), width):
-            v = v & (load(x, min(i, x.size - width)) == same)
-        if any_of(~v):
+    whole = x.size - x.size % (4 * width)
+    for block in range(0, whole, BLOCK):
+        # Four at a time, as one comparison would wait for the one before.
+        a = b = c = d = same == same
+        for i in range(block, min(block + BLOCK, whole), 4 * width):
+            a, b = a & (load(x, i) == same), b & (load(x, i + width) == same)
+            c, d = c & (load(x, i + 2 * width) == same), d & (load(x, i + 3 * width) == same)
+        if any_of(~(a & b & c & d)):
             return False
-    return True
+    rest = 0
+    for i in range(whole, x.size):
+        rest += x[i] != first
+    return rest == 0
 
 
 @kernel()
@@ -321,6 +346,7 @@ def advance(x, k, tau, state, sum_, free):
     theta = state[THETA]
     residual = sum_ - k * tau
     state[STEPS] += 1.0
+    state[AT] = theta
     if not abs(residual) < np.inf or state[STEPS] > MOST_STEPS:
         return DECLINED
     if residual > 0.0:
@@ -331,7 +357,8 @@ def advance(x, k, tau, state, sum_, free):
     near = state[NEAR] * tau
     coarse = is_narrow(x) and state[PRECISELY] == 0.0 and _suits_float32(theta, tau)
     eps = 2.0**-21 if coarse else 2.0**-44
-    if residual > 0.0 and high == np.inf and sum_ + free * tau <= state[FEW] * tau:
+    few = sum_ + free * tau <= state[FEW] * tau
+    if few and residual > 0.0:
         # Few scores are left above theta: set them all aside.
         state[FROM], state[TO] = theta - eps * (abs(theta) + tau), np.inf
         return REDUCE
@@ -360,6 +387,9 @@ def advance(x, k, tau, state, sum_, free):
             share = 0.125 * 4.0 ** min(state[MISSED], 2.0) if large else 0.125
             spread = share * abs(step) + rounding
             state[FROM], state[TO] = theta + step - spread, theta + step + spread
+            if few:
+                # Scores that the step comes to make it too long: theta may be anywhere on the way.
+                state[TO] = theta + rounding
             return REDUCE
     if state[AT_LOW] - state[AT_HIGH] <= 2.0 * near:
         state[FROM], state[TO] = low, high
@@ -647,23 +677,56 @@ def _majority(buffer, low, high):
     return number
 
 
+@jit()
+def _crowds(some, low, high, tau):
+    """Majorities next to theta and next to theta + tau, if there are: of bands apart, so that they differ."""
+    return _majority(some, low, high), _majority(some, low + tau, high + tau)
+
+
 @kernel()
 def foresee(x, tau, sample, state):
-    """Where a sample says that too many scores would be set aside, look for crowds, then at a part of the interval."""
+    """Ask a sample what a reduction would find: EVALUATE once more if it is likely to miss theta, or else REDUCE.
+
+    Where too many scores would be set aside, look for crowds, then at a part of the interval.
+    """
     if x.size < _FORESEEN_FROM or state[TO] == np.inf:
-        return
+        return REDUCE
     some = sample[: _sample_size(x)]
+    theta = state[THETA]
+    if state[STEPS] <= _PATIENT:
+        end = state[AT]
+        at_end, before = evaluate(some, end, tau, 0.0)
+        sum_, after = evaluate(some, theta, tau, 0.0)
+        if abs(after - before) > 2.0 + 0.25 * after:
+            # The slope changes: go where it takes the sample to what the step was to bring about.
+            step = before * (theta - end)
+            for _ in range(8):
+                left = (sum_ - at_end) + step
+                if after == 0.0 or abs(left) <= 0.125 * abs(step):
+                    break
+                theta += left / after
+                sum_, after = evaluate(some, theta, tau, 0.0)
+            if state[LOW] < theta < state[HIGH]:
+                state[THETA] = theta
+            beyond = 2.0 * theta - end
+            low, high = min(min(end, beyond), state[FROM]), max(max(end, beyond), state[TO])
+            if high < low + tau:
+                state[CROWD], state[CROWD_UP] = _crowds(some, low, high, tau)
+                if 80.0 * _between(some, low, high, tau, state) <= some.size:
+                    state[FROM], state[TO] = low, high
+                    return REDUCE
+            return EVALUATE
     for attempt in range(16):
         low, high = state[FROM], state[TO]
         enough = room(x.size) * some.size
         if not high < low + tau or 1.25 * _between(some, low, high, tau, state) * x.size <= enough:
-            return
+            break
         if attempt == 0:
-            # From bands apart, so that they differ; or none.
-            state[CROWD], state[CROWD_UP] = _majority(some, low, high), _majority(some, low + tau, high + tau)
+            state[CROWD], state[CROWD_UP] = _crowds(some, low, high, tau)
         else:
             theta = min(max(state[THETA], low), high)
             state[FROM], state[TO] = theta - 0.5 * (theta - low), theta + 0.5 * (high - theta)
+    return REDUCE
 
 
 @jit()
@@ -754,7 +817,9 @@ def locate(x, k, tau, sample, buffer, states, settled, answer):
             look_aside(x, k, tau, sample, state, other)
             action = EVALUATE
         while action == REDUCE:
-            foresee(x, tau, sample, state)
+            action = foresee(x, tau, sample, state)
+            if action == EVALUATE:
+                continue
             pivot = pivot_for(x, state[FROM], tau)
             settled[:] = 0.0
             count = reduce(x, state[FROM], state[TO], tau, pivot, state[CROWD], state[CROWD_UP], buffer, settled)

@@ -281,19 +281,23 @@ def _round_row(x, k, tau, answer, out, terms, numbers, error):
     zero, one = like(x, 0.0), like(x, 1.0)
     # Entries grow with their scores: if the lowest that is not 0 is not tiny, none is.
     _p, _doubt, any_tiny = _quotients(x, supported, numbers, error)
-    sharp = False
+    sharp, rare = False, 8.0 * step * answer[COUNT] <= n
     for block in range(0, n, _BLOCK):
         end = min(block + _BLOCK, n)
         doubts = any_tiny
         i = block
         while i < end:
             start = min(i, n - step)
-            v = load(x, start)
-            p, doubt, _tiny = _quotients(x, v, numbers, error)
-            inside = v >= supported
-            store(out, start, select(inside, smaller(p, one), zero))
-            doubts = doubts | (doubt & inside & (v < full))
             i += step
+            v = load(x, start)
+            inside = v >= supported
+            free = inside & (v < full)
+            if rare and not any_of(free):
+                store(out, start, select(inside, one, zero))
+                continue
+            p, doubt, _tiny = _quotients(x, v, numbers, error)
+            store(out, start, select(inside, smaller(p, one), zero))
+            doubts = doubts | (doubt & free)
         if not any_of(doubts):
             continue
         while block < end:
@@ -320,6 +324,7 @@ def round_constant(x, tau, answer, out, terms):
     if not entry(np.float64(x[0]), tau, answer, out, np.int64(0), terms):
         return False
     step, p = lanes(out), like(out, np.float64(out[0]))
-    for i in range(0, out.size, step):
-        store(out, min(i, out.size - step), p)
+    for i in range(0, out.size - step, step):
+        store(out, i, p)
+    store(out, out.size - step, p)
     return True

@@ -237,6 +237,25 @@ def broad(typing, array, value):
 
 
 @intrinsic
+def load_halves(typing, array, index):
+    """As `load`, eight entries at a time: they can be converted from where they are in memory."""
+    kind, part = _native(array), Vector(array.dtype, EIGHT)
+
+    def generate(context, builder, signature, arguments):
+        halves = []
+        for i in range(0, kind.lanes, EIGHT):
+            pointer = _pointer(
+                context, builder, array, arguments[0], builder.add(arguments[1], ir.IntType(64)(i)), part
+            )
+            halves.append(builder.load(pointer, align=array.dtype.bitwidth // 8))
+        if len(halves) == 1:
+            return halves[0]
+        return builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(_INT, kind.lanes), list(range(kind.lanes))))
+
+    return kind(array, types.intp), generate
+
+
+@intrinsic
 def matching(typing, kind, vector):
     """The entries of a vector in the dtype of another vector of as many."""
 

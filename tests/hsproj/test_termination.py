@@ -194,11 +194,16 @@ def test_rows_on_which_newton_drops_one_level_a_step_take_few_passes(k: int, dty
     from hsproj._kernels import _long
     from hsproj_verify.bench.regimes import staircase
 
-    x = staircase(np.random.default_rng(0), 1, 10_000, k, np.dtype(dtype))[0]
-    sample, buffer, states = np.empty(_long.SAMPLE, dtype), np.empty(_long.room(x.size)), np.empty(2 * _long.STATE)
+    rows = staircase(np.random.default_rng(0), 20, 10_000, k, np.dtype(dtype))
+    sample, buffer, states = np.empty(_long.SAMPLE, dtype), np.empty(_long.room(10_000)), np.empty(2 * _long.STATE)
     settled, answer = np.empty(_long.SETTLED), np.empty(_long.ANSWER)
-    assert _long.locate(x, float(k), 1.0, sample, buffer, states, settled, answer) == _long.SOLVED
-    assert states[_long.STEPS] <= 8  # evaluations, and reductions that missed theta or set too many scores aside
+    missed = 0.0
+    for x in rows:
+        assert _long.locate(x, float(k), 1.0, sample, buffer, states, settled, answer) == _long.SOLVED
+        assert states[_long.STEPS] <= 8  # evaluations, and reductions that missed theta or set too many scores aside
+        missed += states[_long.MISSED]
+    assert missed <= 10.0  # where the sample is not asked for the slope at the end of a step, it is 15 to 40
+    x = rows[0]
     p, truth = hsproj.project(x, k), exact.solve(x.tolist(), k)
     assert p.tolist() == truth.nearest(dtype).tolist()
 

@@ -17,8 +17,10 @@ from hsproj_verify.target import Target
 
 WITHOUT = {
     "_long.py": {
-        "    h = (grid + d) - grid\n": "    h = d\n",
-        "add_where(inside, rest, d - h)": "rest",
+        "free, saturated, start = none, none, none if is_narrow(x) else g\n": "free, saturated, start = none, none, none\n",
+        "        return more, add_where(free, rest, d - (more - sum_))\n": "        return more, rest\n",
+        "    h = (grid + u) - grid\n": "    h = u\n",
+        "add_where(free, rest, u - h)": "rest",
     },
     "_round.py": {
         "    return p + fma(remainder, inverse, low_shift), p + fma(remainder, inverse, high_shift)\n": "    return p, p\n",
