@@ -196,12 +196,11 @@ def floating_dtype(array: Array) -> np.dtype[Any]:
 
 def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[[Any], Any], str]) -> Array:
     """`value` broadcast over the batch, as float64 (m,), if every number in it keeps the rules: (which do, what it says)."""
-    if type(value) is float or (type(value) is int and -_INT64 <= value < _INT64):
-        number: Any = value  # the usual call: no array, and no broadcasting
-    else:
-        array = real_array(value, name, "iuf")
-        number = array.item() if array.ndim == 0 else None
-    if number is not None:
+    number: Any = value
+    if not (type(value) is float or (type(value) is int and -_INT64 <= value < _INT64)):
+        value = real_array(value, name, "iuf")
+        number = value.item() if value.ndim == 0 else None
+    if number is not None:  # the usual call, without broadcasting
         for keeps, _ in rules:
             if not keeps(number):
                 break
@@ -209,7 +208,7 @@ def per_row(value: ArrayLike, name: str, layout: Layout, *rules: tuple[Callable[
             values = np.empty(layout.m)
             values.fill(number)
             return values
-    array = real_array(value, name, "iuf")
+    array = np.asarray(value)
     try:
         spread = np.broadcast_to(array, layout.batch)
     except ValueError:

@@ -71,7 +71,7 @@ LARGEST, SMALLEST = 2.0**900, 2.0**-450
 MOST_STEPS = 60
 _SAMPLED_FROM, SAMPLE = 129, 8192  # shorter rows come here only if sharing vectors did not settle them
 _FORESEEN_FROM = 4096  # in shorter rows a pass costs no more than some scores set aside
-_PATIENT = 6.0
+_PATIENT = 6.0  # passes in which the sample is asked whether the slope changes
 _EVALUATED = 1024  # at a time, in sums of the dtype of x
 BLOCK = 512  # at a time, in exact sums
 

@@ -50,6 +50,8 @@ TINY = 2.0**-300
 _BLOCK = 512
 # Floats of scratch that `entry` takes.
 TERMS = 16
+# Of a row of float32, after which it is rounded in float64: small entries are all in doubt in float32.
+_DOUBTS = 16
 # More than the error of an entry before it is rounded to float32, in ulps of float64.
 ULPS = 16
 # Half a step of float32, in ulps of float64.
@@ -261,28 +263,35 @@ def round_row(x, k, tau, answer, out, terms):
     """Fill a row of p; whether every entry is correctly rounded for sure."""
     theta, rest, error = threshold_pair(answer)
     error, inverse = 2.0 * error / tau, 1.0 / tau
-    if is_narrow(x) and not (abs(theta) <= 8.0 * tau and 2.0**-60 <= tau <= 2.0**60):
-        numbers = broad(x, -theta), broad(x, tau), None, broad(x, inverse), broad(x, -rest / tau)
-        return _round_row(x, k, tau, answer, out, terms, numbers, broad(x, max(error * 2.0**49, TINY)))
-    # In the dtype of the scores: in float32 twice as many at a time.
-    scale = 8.0 * (abs(theta) + 2.0 * tau)
-    c, rest = on_grid(theta, rest, scale * 2.0**29 if is_narrow(x) else scale)
-    numbers = like(x, -c), like(x, tau), rest_like(x, tau), like(x, inverse), like(x, -rest / tau)
-    error += (2.0**-40 if is_narrow(x) else 2.0**-98) * (1.0 + abs(theta) / tau)
-    return _round_row(x, k, tau, answer, out, terms, numbers, like(x, error))
+    done = np.int64(0)
+    if not is_narrow(x) or (abs(theta) <= 8.0 * tau and 2.0**-60 <= tau <= 2.0**60):
+        # In the dtype of the scores: in float32 twice as many at a time.
+        scale = 8.0 * (abs(theta) + 2.0 * tau)
+        c, delta = on_grid(theta, rest, scale * 2.0**29 if is_narrow(x) else scale)
+        numbers = like(x, -c), like(x, tau), rest_like(x, tau), like(x, inverse), like(x, -delta / tau)
+        off = error + (2.0**-40 if is_narrow(x) else 2.0**-98) * (1.0 + abs(theta) / tau)
+        done = _round_row(x, k, tau, answer, out, terms, numbers, like(x, off), done)
+    if is_narrow(x) and done < x.size:
+        wide = broad(x, -theta), broad(x, tau), None, broad(x, inverse), broad(x, -rest / tau)
+        done = _round_row(x, k, tau, answer, out, terms, wide, broad(x, max(error * 2.0**49, TINY)), done)
+    return done == x.size
 
 
 @jit()
-def _round_row(x, k, tau, answer, out, terms, numbers, error):
-    """See `round_row`, and `_quotients` for the numbers."""
+def _round_row(x, k, tau, answer, out, terms, numbers, error, first):
+    """See `round_row`, and `_quotients` for the numbers: from entry `first` on, as far as that is quick in float32.
+
+    How many entries are rounded then; or more than there are, if that could not be done.
+    """
     n = x.size
     step = lanes(x)
+    hurried, asked = is_narrow(x) and not is_broader(error, like(x, 0.0)), 0
     supported, full = like(x, ceil_like(x, answer[SUPPORT_FROM])), like(x, ceil_like(x, answer[SATURATED_FROM]))
     zero, one = like(x, 0.0), like(x, 1.0)
     # Entries grow with their scores: if the lowest that is not 0 is not tiny, none is.
     _p, _doubt, any_tiny = _quotients(x, supported, numbers, error)
     sharp, rare = False, 8.0 * step * answer[COUNT] <= n
-    for block in range(0, n, _BLOCK):
+    for block in range(first, n, _BLOCK):
         end = min(block + _BLOCK, n)
         doubts = any_tiny
         i = block
@@ -301,6 +310,8 @@ def _round_row(x, k, tau, answer, out, terms, numbers, error):
         if not any_of(doubts):
             continue
         while block < end:
+            if hurried and asked > _DOUBTS + block // 64:
+                return block
             start = min(block, n - step)
             v = load(x, start)
             p, doubt, tiny = _quotients(x, v, numbers, error)
@@ -309,13 +320,14 @@ def _round_row(x, k, tau, answer, out, terms, numbers, error):
                 j = start + lowest_bit(left)
                 if not entry(np.float64(x[j]), tau, answer, out, j, terms):
                     if sharp:
-                        return False
+                        return n + 1
                     sharp = True
                     sharpen(x, k, tau, answer, terms)
                     continue
                 left &= left - 1
+                asked += 1
             block += step
-    return True
+    return n
 
 
 @jit()

@@ -143,6 +143,19 @@ def test_crowds_of_equal_scores_next_to_theta_and_to_theta_plus_tau_are_solved_a
     assert 5 < kinks < 55  # both ways
 
 
+@pytest.mark.parametrize("temperature", [1.5, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("k", [0.01, 1.0, 100.0])
+def test_entries_too_small_for_arithmetic_in_float32_are_right(k: float, temperature: float) -> None:
+    # The way through a row changes where there have been too many doubts: from large entries to small ones, back, or at once.
+    rng = np.random.default_rng(15)
+    x = rng.normal(size=3000).astype(np.float32)
+    few = np.where(np.arange(3000) % 100 == 7, x, np.float32(-1e12))
+    for scores in (np.sort(x)[::-1].copy(), np.sort(x), x, few, x * np.float32(temperature)):
+        (p,), _, (status,) = quick(scores, k, temperature)
+        assert status == _project.DONE
+        assert p.tolist() == exact.solve(scores.tolist(), k, temperature).nearest("float32").tolist()
+
+
 def test_the_order_of_the_scores_changes_no_bit() -> None:
     rng = np.random.default_rng(2)
     for n in (7, 100, 5001):
